@@ -1,0 +1,1 @@
+"""X-Ray's filter expressions: text → `parse` → tree → `compile_filter` → SQL."""

@@ -1,0 +1,180 @@
+"""The service map of a time range: rolled-up minutes, and dirty ones computed live by the statement that rolls up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from fluoro_collector.store.engine import Engine
+
+from .graph_minutes import MINUTE, graph_minutes
+from .sql import statement
+from .statistics import FIGURES, Figures, Statistics, figures
+
+Dirty = Callable[[int, int], list[int]]
+NodeKey = tuple[str, str]
+EdgeKey = tuple[NodeKey, NodeKey, str]
+
+_CHUNK = 60  # minutes computed live in one statement
+
+
+class Node(Figures, kw_only=True):
+    """Requests a node answered. A client has none: what it saw is on its edge.
+
+    `type` is "" or the origin for a service of its own, "client", or the type of an inferred node ("remote",
+    "Database::SQL", "AWS::…"). `root`: traces begin here.
+    """
+
+    id: str
+    name: str
+    type: str
+    inferred: bool
+    root: bool
+
+
+class Edge(Figures, kw_only=True):
+    """Calls as the caller saw them. `kind` "link": the target took a message, the figures are the target's."""
+
+    id: str
+    source: str
+    target: str
+    kind: str
+
+
+class ServiceGraph(msgspec.Struct, kw_only=True):
+    """`start` and `end` are the range asked for, widened to whole minutes (epoch seconds)."""
+
+    start: float
+    end: float
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class Graph:
+    """Nodes and edges being added up."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[NodeKey, Statistics] = {}
+        self.edges: dict[EdgeKey, Statistics] = {}
+        self.own: set[NodeKey] = set()
+        self.roots: set[NodeKey] = set()
+
+    def add_nodes(self, columns: dict[str, list[Any]]) -> None:
+        """Rows of `nodes.sql`."""
+        rows = zip(columns["name"], columns["type"], columns["inferred"], columns["root"], _rows(columns), strict=True)
+        for name, kind, inferred, root, values in rows:
+            self._node((name, kind), inferred, root, values)
+
+    def add_edges(self, columns: dict[str, list[Any]]) -> None:
+        """Rows of `edges.sql`."""
+        names = ("source_name", "source_type", "target_name", "target_type", "relation")
+        keys = zip(*(columns[name] for name in names), strict=True)
+        for (source, source_type, target, target_type, relation), values in zip(keys, _rows(columns), strict=True):
+            self._edge(((source, source_type), (target, target_type), relation), values)
+
+    def add_minutes(self, columns: dict[str, list[Any]]) -> None:
+        """Rows of `graph_minutes.sql`."""
+        names = ("relation", "source_name", "source_type", "target_name", "target_type", "inferred", "root")
+        keys = zip(*(columns[name] for name in names), strict=True)
+        for (relation, source, source_type, target, kind, inferred, root), values in zip(
+            keys, _rows(columns), strict=True
+        ):
+            if relation == "node":
+                self._node((target, kind), inferred, root, values)
+            else:
+                self._edge(((source, source_type), (target, kind), relation), values)
+
+    def _node(self, key: NodeKey, inferred: int, root: int, values: tuple[Any, ...]) -> None:
+        self.nodes.setdefault(key, Statistics()).add(values)
+        if not inferred:
+            self.own.add(key)
+        if root:
+            self.roots.add(key)
+
+    def _edge(self, key: EdgeKey, values: tuple[Any, ...]) -> None:
+        self.edges.setdefault(key, Statistics()).add(values)
+
+    def answer(self, first: int, last: int) -> ServiceGraph:
+        """The graph, sorted by names. A node that only edges name (a client, a script that serves nothing) has no figures."""
+        called = {target for _, target, _ in self.edges}
+        for source, target, _ in list(self.edges):
+            for key in (source, target):
+                if key not in self.nodes:
+                    self.nodes[key] = Statistics()
+                    if key[1] in ("", "client"):
+                        self.own.add(key)
+            if source not in called and source[1] == "":
+                self.roots.add(source)
+        return ServiceGraph(
+            start=float(first),
+            end=float(last),
+            nodes=[
+                Node(
+                    id=node_id(key),
+                    name=key[0],
+                    type=key[1],
+                    inferred=key not in self.own,
+                    root=key in self.roots,
+                    **figures(sums),
+                )
+                for key, sums in sorted(self.nodes.items())
+            ],
+            edges=[
+                Edge(
+                    id=f"{node_id(source)}->{node_id(target)}",
+                    source=node_id(source),
+                    target=node_id(target),
+                    kind=kind,
+                    **figures(sums),
+                )
+                for (source, target, kind), sums in sorted(self.edges.items())
+            ],
+        )
+
+
+def node_id(key: NodeKey) -> str:
+    """(name, type) → "name|type"."""
+    return f"{key[0]}|{key[1]}"
+
+
+def parse_node_id(text: str) -> NodeKey | None:
+    """The (name, type) of "name|type"; a name may hold "|", a type does not. None without a "|"."""
+    name, bar, kind = text.rpartition("|")
+    return (name, kind) if bar else None
+
+
+def whole_minutes(start: float, end: float) -> tuple[int, int]:
+    """The range widened to whole minutes."""
+    return math.floor(start / MINUTE) * MINUTE, math.ceil(end / MINUTE) * MINUTE
+
+
+def service_graph(engine: Engine, dirty: Dirty, start: float, end: float) -> ServiceGraph:
+    """The map of requests and calls that began in [start, end) (epoch seconds).
+
+    `dirty(first, last)` names the minutes whose rolled-up rows are out of date (`Rollup.dirty`).
+    """
+    first, last = whole_minutes(start, end)
+    live = dirty(first, last)
+    graph = Graph()
+    params = {"first": first, "last": last, "dirty": live}
+    graph.add_nodes(engine.query(statement("nodes"), params))
+    graph.add_edges(engine.query(statement("edges"), params))
+    for minutes in chunks(live):
+        graph.add_minutes(graph_minutes(engine, minutes))
+    return graph.answer(first, last)
+
+
+def chunks(minutes: Sequence[int]) -> Iterable[Sequence[int]]:
+    """Parts of at most an hour: what one live statement may read is bounded."""
+    begin = 0
+    for index in range(1, len(minutes) + 1):
+        if index == len(minutes) or minutes[index] - minutes[begin] >= _CHUNK * MINUTE:
+            yield minutes[begin:index]
+            begin = index
+
+
+def _rows(columns: dict[str, list[Any]]) -> Iterable[tuple[Any, ...]]:
+    return zip(*(columns[name] for name in FIGURES), strict=True)

@@ -1,0 +1,168 @@
+"""One collector process, built top to bottom: ports, store, rollup, ingest, doors. It stops in the other direction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from fluoro_collector import __version__
+from fluoro_collector.api import dashboard, health, xray
+from fluoro_collector.counters import Counters
+from fluoro_collector.ingest import Ingest
+from fluoro_collector.receivers import http
+from fluoro_collector.receivers.bind import Ports, address, bind
+from fluoro_collector.receivers.grpc import GrpcDoor
+from fluoro_collector.receivers.take import Taker
+from fluoro_collector.receivers.udp import UdpDoor
+from fluoro_collector.receivers.web import WebServer, build_app
+from fluoro_collector.rollup import Rollup
+from fluoro_collector.settings import Settings
+from fluoro_collector.state import State
+from fluoro_collector.store.store import Store, open_engine
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or ctrl-C; the exit code. Raises SettingsError (a port is taken), StoreError (no store)."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its news of start and stop are ours to tell
+    ports = bind(settings)
+    try:
+        return asyncio.run(_serve(settings, ports))
+    finally:
+        ports.close()
+
+
+async def _serve(settings: Settings, ports: Ports) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        store = await asyncio.to_thread(_open_store, settings)
+        stack.push_async_callback(asyncio.to_thread, store.close)
+        # After the engine is loaded: whatever handlers it may have installed, ours win.
+        stop = _on_signals()
+        counters = Counters()
+        rollup = Rollup(store.engine)
+        await stack.enter_async_context(_rolling_up(rollup, counters, settings.rollup_interval))
+        ingest = Ingest(store, counters, max_buffer_bytes=settings.max_buffer_bytes, touched=rollup.touched)
+        stack.push_async_callback(ingest.close)
+        taker = Taker(ingest, counters, settings.max_request_bytes)
+        stack.push_async_callback(asyncio.to_thread, taker.close)
+        state = State(settings, counters, store, rollup, ingest, stopping=stop.is_set)
+        async with _doors(state, taker, ports):
+            print(banner(state), flush=True)  # noqa: T201 - the one thing `fluoro serve` says to a person
+            await stop.wait()
+            log.info("stopping: doors close, what was accepted is committed")
+            # Never cancelled: it also bounds what asyncio.run still waits for, and ends with the loop.
+            asyncio.get_running_loop().call_later(settings.stop_timeout, _give_up, settings.stop_timeout)
+    log.info("stopped")
+    return 0
+
+
+def _open_store(settings: Settings) -> Store:
+    store = Store(open_engine(settings.store or str(settings.data)))
+    try:
+        applied = store.migrate()
+    except BaseException:
+        store.close()
+        raise
+    if applied:
+        log.info("schema brought up to date: %s", ", ".join(applied))
+    return store
+
+
+def _on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; a second SIGINT ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        if stop.is_set():
+            log.warning("interrupted twice: leaving at once; what was acknowledged is on disk")
+            os._exit(INTERRUPTED)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    return stop
+
+
+def _give_up(seconds: float) -> None:
+    log.error("not stopped after %g s: leaving; what was acknowledged is on disk", seconds)
+    os._exit(1)
+
+
+@contextlib.asynccontextmanager
+async def _rolling_up(rollup: Rollup, counters: Counters, interval_s: float) -> AsyncIterator[None]:
+    """Run `rollup` every `interval_s` seconds; a run that has begun is finished before the store may close."""
+    stop = asyncio.Event()
+
+    async def forever() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stop.wait(), interval_s)
+                return
+            try:
+                counters.rollup_minutes += await asyncio.to_thread(rollup.run_once)
+            except Exception:
+                counters.rollup_failures += 1
+                # Queries compute changed minutes live until a later run succeeds.
+                log.exception("rollup failed; it runs again in %g s", interval_s)
+
+    task = asyncio.get_running_loop().create_task(forever(), name="fluoro-rollup")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@contextlib.asynccontextmanager
+async def _doors(state: State, taker: Taker, ports: Ports) -> AsyncIterator[None]:
+    """All doors open; on leaving they close together, and requests in flight are answered."""
+    grace_s = state.settings.stop_timeout / 2
+    udp = UdpDoor(ports.xray_udp, taker, state.ingest, state.counters)
+    grpc = GrpcDoor(taker)
+    state.doors.update(http=f"http://{address(ports.http)}", grpc=ports.hand_over_grpc(grpc))
+    state.doors.update(xray=address(ports.xray_udp))
+    routes = [*http.routes(taker), *xray.routes(state), *dashboard.routes(state), *health.routes(state)]
+    settings = state.settings
+    app = build_app(routes, limit=settings.max_request_bytes, total=settings.max_buffer_bytes)
+    web = WebServer(app, grace_s)
+    await grpc.start()
+    serving = asyncio.get_running_loop().create_task(web.serve([ports.http, ports.xray_tcp]), name="fluoro-http")
+    await web.open.wait()
+    udp.start()
+    try:
+        yield
+    finally:
+        web.should_exit = True
+        await asyncio.gather(udp.close(), grpc.stop(grace_s), serving)
+
+
+def banner(state: State) -> str:
+    """What a person needs after the start: where to send, where to ask, where the data is."""
+    settings = state.settings
+    if settings.store:
+        parts = urlsplit(settings.store)
+        where = f"ClickHouse at {parts.hostname}:{parts.port or 9000}{parts.path}"  # never the password
+    else:
+        where = f"{settings.data.absolute()} (embedded ClickHouse)"
+    doors = state.doors
+    return "\n".join(
+        [
+            f"fluoro collector {__version__} is ready",
+            f"  HTTP   {doors['http']:28}  OTLP, native batches, X-Ray API, dashboard API",
+            f"  gRPC   {doors['grpc']:28}  OTLP, native batches",
+            f"  X-Ray  {doors['xray']:28}  daemon protocol (UDP), X-Ray API (TCP)",
+            f"  data   {where}",
+            "  Stop with ctrl-C.",
+        ]
+    )

@@ -1,0 +1,62 @@
+CREATE TABLE IF NOT EXISTS segments
+(
+    trace_id FixedString(16) CODEC(ZSTD(1)) COMMENT 'big-endian; the first 4 bytes are usually the epoch second: a trace by id, and the hour to look in',
+    id UInt64 CODEC(NONE) COMMENT 'segment or span id; random, so it does not compress. With trace_id the identity of a segment',
+    parent_id UInt64 CODEC(ZSTD(1)) COMMENT 'id of the parent, 0 = none: trees, edges of the service map',
+    start DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'epoch ns: every query has a time range',
+    duration UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns; 0 while in progress: search by duration, statistics',
+    in_progress UInt8 CODEC(ZSTD(1)) COMMENT '1 = not finished when it was sent; the finished row with the same id replaces it',
+    kind UInt8 CODEC(ZSTD(1)) COMMENT '0 internal, 1 server, 2 client, 3 producer, 4 consumer: what becomes a node or an edge',
+    subsegment UInt8 CODEC(ZSTD(1)) COMMENT '0 = entry of a service, 1 = work below it: what becomes a node or an edge',
+    namespace LowCardinality(String) COMMENT '"aws" or "remote" for a call: inferred nodes',
+    service LowCardinality(String) COMMENT 'name of the service that did the work: search by service',
+    name LowCardinality(String) COMMENT 'X-Ray name: service, callee or label: nodes of the service map',
+    operation LowCardinality(String) COMMENT 'what was done, "GET /orders/{id}": trace list, groups in statistics',
+    origin LowCardinality(String) COMMENT 'kind of host, "AWS::EC2::Instance": type of a node',
+    environment LowCardinality(String) COMMENT 'deployment environment of the resource: filter on every page',
+    version LowCardinality(String) COMMENT 'service version of the resource: compare two deployments',
+    resource_id UInt64 CODEC(ZSTD(1)) COMMENT 'id in table resources: host, runtime and SDK of a trace',
+    peer_name LowCardinality(String) COMMENT 'node that a call points at, "" = none: inferred nodes and edges',
+    peer_type LowCardinality(String) COMMENT 'its type, "AWS::DynamoDB::Table", "Database::SQL", "remote"',
+    error UInt8 CODEC(ZSTD(1)) COMMENT '4xx (429 too): filter and colour',
+    throttle UInt8 CODEC(ZSTD(1)) COMMENT '429: filter and colour',
+    fault UInt8 CODEC(ZSTD(1)) COMMENT '5xx or unhandled exception: filter and colour',
+    traced UInt8 CODEC(ZSTD(1)) COMMENT '1 = the callee should send a segment: a trace that lacks it is partial',
+    http_method LowCardinality(String) COMMENT 'filter http.method',
+    http_url String CODEC(ZSTD(1)) COMMENT 'filter http.url; no credentials',
+    http_status UInt16 CODEC(ZSTD(1)) COMMENT '0 = unknown: filter http.status',
+    http_user_agent LowCardinality(String) COMMENT 'filter http.useragent',
+    http_client_ip String CODEC(ZSTD(1)) COMMENT 'filter http.clientip',
+    http_route LowCardinality(String) COMMENT 'template of the path: groups in statistics',
+    http_content_length Int64 DEFAULT -1 CODEC(T64, ZSTD(1)) COMMENT 'bytes of the response, -1 = unknown: waterfall',
+    user String CODEC(ZSTD(1)) COMMENT 'user of the request: filter user',
+    annotations_json String EPHEMERAL COMMENT 'all annotations as a JSON object: INSERT only, annotations and numbers are filled from it',
+    annotation_pairs Array(Tuple(LowCardinality(String), String)) EPHEMERAL JSONExtractKeysAndValuesRaw(annotations_json) COMMENT 'its keys and values as JSON text, parsed once',
+    annotations Map(LowCardinality(String), String) DEFAULT CAST(arrayMap(p -> (p.1, if(startsWith(p.2, '"'), JSONExtractString(p.2), p.2)), arrayFilter(p -> startsWith(p.2, '"') OR (p.2 > ':' AND p.2 != 'null'), annotation_pairs)), 'Map(LowCardinality(String), String)') CODEC(ZSTD(1)) COMMENT 'text annotations, booleans as "true" and "false": filter annotation.key; in WHERE use has(items, \'key=value\')',
+    numbers Map(LowCardinality(String), Float64) DEFAULT CAST(arrayMap(p -> (p.1, JSONExtractFloat(p.2)), arrayFilter(p -> p.2 < ':' AND NOT startsWith(p.2, '"'), annotation_pairs)), 'Map(LowCardinality(String), Float64)') CODEC(ZSTD(1)) COMMENT 'number annotations: filter annotation.key > 5',
+    items Array(String) ALIAS arrayConcat(arrayMap((key, value) -> concat(key, '=', value), mapKeys(annotations), mapValues(annotations)), arrayMap((key, value) -> concat(key, '=', toString(value)), mapKeys(numbers), mapValues(numbers))) COMMENT '"key=value" of every annotation, not stored: the form that the bloom index answers',
+    http String CODEC(ZSTD(1)) COMMENT 'JSON object, the rare rest of http: x_forwarded_for; "{}" = http without any value. Waterfall',
+    aws String CODEC(ZSTD(1)) COMMENT 'JSON object, section aws of the segment: waterfall, table and queue names',
+    sql String CODEC(ZSTD(1)) COMMENT 'JSON array, fields of fluoro.model.Sql in order: waterfall',
+    cause String CODEC(ZSTD(1)) COMMENT 'JSON array, fields of fluoro.model.Cause in order, exceptions with stacks: waterfall, root causes',
+    metadata String CODEC(ZSTD(1)) COMMENT 'JSON object {namespace: {key: any}}, never searched: waterfall',
+    links String CODEC(ZSTD(1)) COMMENT 'JSON array of fluoro.model.Link, ids of traces in base64: waterfall',
+    events String CODEC(ZSTD(1)) COMMENT 'JSON array of fluoro.model.Event, times in epoch ns: waterfall',
+    other String CODEC(ZSTD(1)) COMMENT 'JSON object, what has no column and what a column cannot tell apart (store/segments.py): waterfall',
+    received DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'epoch ms of the insert: which minutes the rollup must do again, which duplicate is newer',
+    finished UInt8 MATERIALIZED NOT in_progress CODEC(ZSTD(1)) COMMENT 'of two rows with one id a merge keeps the finished one, of two finished the later: duplicates do not stay on disk',
+    INDEX items_bloom items TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX service_set service TYPE set(64) GRANULARITY 4,
+    INDEX duration_range duration TYPE minmax GRANULARITY 1,
+    INDEX received_range received TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(finished)
+PARTITION BY toDate(start)
+PRIMARY KEY (toStartOfHour(start), trace_id, start)
+ORDER BY (toStartOfHour(start), trace_id, start, id)
+SETTINGS
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    non_replicated_deduplication_window = 1000,
+    ttl_only_drop_parts = 1
+COMMENT 'one row per segment, subsegment or span; until a merge there may be copies, so every reader keeps one row per (trace_id, id)'

@@ -1,0 +1,103 @@
+"""What an application may call: `fluoro.span`, `fluoro.annotate` and the rest. Re-exported by `fluoro`.
+
+All of it is safe without a current span, before `fluoro.install()`, and when tracing is off.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from fluoro import activation
+from fluoro.model import Annotation
+from fluoro.recorder import Span, recorder
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+if activation.activated:  # `fluoro run`, in a program that uses no traced library before this
+    activation.start()
+
+
+class span:  # noqa: N801  used like a function, as contextlib's are
+    """A piece of work of your own: `with fluoro.span("price"):`, or `@fluoro.span("price")` on a function or coroutine
+    function. It is a child of the current span, or a trace of its own.
+
+    `with … as work` gives the `fluoro.recorder.Span`. An exception that leaves the block is recorded as its cause and
+    goes on. A decorator without a name takes the function's.
+    """
+
+    __slots__ = ("_live", "_name")
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self._live: Span | None = None
+
+    def __enter__(self) -> Span:
+        self._live = live = recorder.begin(self._name or "span")
+        return live
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, function: _F) -> _F:
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"fluoro.span cannot decorate the generator {function.__qualname__}: its caller's code runs between "
+                "two items. Put `with fluoro.span(…)` around the work inside it."
+            )
+        name = self._name or function.__qualname__
+
+        if iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def traced_async(*args: Any, **kwargs: Any) -> Any:
+                with recorder.begin(name):
+                    return await function(*args, **kwargs)
+
+            return cast("_F", traced_async)
+
+        @functools.wraps(function)
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            with recorder.begin(name):
+                return function(*args, **kwargs)
+
+        return cast("_F", traced)
+
+
+def annotate(key: str, value: Annotation) -> None:
+    """Index `value` (str, int, float or bool) under `key` on the current span: searchable as `annotation[key]`."""
+    current = recorder.current()
+    if current is not None:
+        current.annotate(key, value)
+
+
+def metadata(key: str, value: Any, namespace: str = "default") -> None:
+    """Attach any JSON-like `value` to the current span: shown with it, not searchable."""
+    current = recorder.current()
+    if current is not None:
+        current.metadata(key, value, namespace)
+
+
+def current_trace_id() -> str | None:
+    """The current trace as X-Ray writes it, `1-8hex-24hex`: for a log line or an error page. None without a trace."""
+    current = recorder.current()
+    if current is None:
+        return None
+    text = current.segment.trace_id.hex()
+    return f"1-{text[:8]}-{text[8:]}"
+
+
+def flush(timeout: float = 2.0) -> bool:
+    """Wait at most `timeout` seconds until everything recorded so far has been sent or given up. True if it has."""
+    return activation.sender.flush(timeout) if activation.sender is not None else True
+
+
+def statistics() -> dict[str, Any]:
+    """The counters of this process: recorded, sent, rejected, dropped by reason, queued, batches, retries."""
+    return activation.sender.statistics() if activation.sender is not None else {}

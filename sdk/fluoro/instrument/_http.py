@@ -1,0 +1,169 @@
+"""How HTTP is recorded, on both sides: names, operations, what counts as error, and which headers carry the trace.
+
+Client: the span is named after the callee ("payment:8003", the port only when it is not the scheme's own), its
+operation is the method. Server: the segment is named after the service, its operation is "METHOD /route/{template}",
+never the path as it was asked for: that would be a new operation for every order number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from functools import lru_cache
+
+from fluoro import propagation
+from fluoro.context import current_node
+from fluoro.model import Http, Kind, Segment
+from fluoro.recorder import Span, recorder
+
+MAX_URL = 2_000  # characters of a recorded URL
+MAX_USER_AGENT = 250  # X-Ray's limit
+UNMATCHED = "unmatched"
+
+_DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+
+
+def record_status(segment: Segment, status: int) -> None:
+    """X-Ray's classes: 5xx a fault, 429 throttled and an error, any other 4xx an error."""
+    if status >= 500:
+        segment.fault = True
+    elif status >= 400:
+        segment.error = True
+        segment.throttle = segment.throttle or status == 429
+
+
+def content_length(value: object) -> int:
+    """A Content-Length header's value; -1 when there is none or it is no number."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else -1
+
+
+# --- client ---
+
+
+def client_span(method: str, url: str, headers: MutableMapping[str, str]) -> Span:
+    """Begin a call to another service and put the trace into its request headers, replacing what was there."""
+    name, url = target(url)
+    span = recorder.begin(name, method, Kind.CLIENT, "remote")
+    if span.recording:
+        span.segment.http = Http(method, url)
+    for key, value in outgoing_headers(span).items():
+        headers[key] = value
+    return span
+
+
+def is_hop_of(span: Span | None, header: str | None) -> bool:
+    """Whether a request that carries `header` already is part of the call `span`: a redirect that a client follows."""
+    return header is not None and span is not None and header == xray_header(span)
+
+
+def end_client(span: Span, status: int, length: object) -> None:
+    """The call was answered."""
+    if span.recording:
+        http = span.segment.http
+        if http is not None:
+            http.status, http.content_length = status, content_length(length)
+        record_status(span.segment, status)
+    span.end()
+
+
+def fail_client(span: Span, error: BaseException) -> None:
+    """The call raised. An error that carries the answer (`raise_for_status` in a hook) is judged by its status; a
+    cancelled call is no fault.
+    """
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int) and 400 <= status < 600:
+        span.record_exception(error)
+        end_client(span, status, None)
+        return
+    if isinstance(error, Exception):
+        span.fail(error)
+    span.end()
+
+
+def target(url: str) -> tuple[str, str]:
+    """The callee's name, and the URL without credentials, query and fragment."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "unknown", ""
+    authority, slash, path = rest.partition("#")[0].partition("?")[0].partition("/")
+    authority = authority.rpartition("@")[2]
+    return host_name(scheme, authority), f"{scheme}://{authority}{slash}{path}"[:MAX_URL]
+
+
+@lru_cache(maxsize=1024)
+def host_name(scheme: str, authority: str) -> str:
+    """`host`, or `host:port` for a port that is not the scheme's own; brackets of IPv6 go, X-Ray's names have none."""
+    host, colon, port = authority.lower().rpartition(":")
+    if not colon or not port.isdigit():
+        host, port = authority.lower(), ""
+    host = host.strip("[]") or "unknown"
+    return f"{host}:{port}" if port and port != _DEFAULT_PORTS.get(scheme.lower()) else host
+
+
+def outgoing_headers(span: Span) -> dict[str, str]:
+    """Both trace headers (and `tracestate`) for a request made in `span`."""
+    segment, trace = span.segment, span.trace
+    return propagation.inject(segment.trace_id, segment.id, trace.sampled, trace.trace_state, trace.extras)
+
+
+def xray_header(span: Span) -> str:
+    """`X-Amzn-Trace-Id` alone: what AWS forwards."""
+    segment, trace = span.segment, span.trace
+    return propagation.write_xray(segment.trace_id, segment.id, trace.sampled, trace.extras)
+
+
+# --- server ---
+
+
+def server_span(method: str, url: str, get: Callable[[str], str | None], peer: str) -> Span:
+    """Begin to serve a request. `get` reads its headers, `peer` is the address of the connection's other end."""
+    span = recorder.begin_segment(known_method(method), Kind.SERVER, propagation.extract(get))
+    if span.recording:
+        forwarded = (get("X-Forwarded-For") or "").partition(",")[0].strip()
+        span.segment.http = Http(
+            method=method[:32],
+            url=url[:MAX_URL],
+            user_agent=(get("User-Agent") or "")[:MAX_USER_AGENT],
+            client_ip=(forwarded or peer)[:64],
+            x_forwarded_for=bool(forwarded),
+        )
+    return span
+
+
+def record_answer(span: Span, method: str, route: str, status: int, length: object) -> None:
+    """What is known when a request was answered; `route` is its template, "" when no route matched it."""
+    if not span.recording:
+        return
+    segment = span.segment
+    segment.operation = f"{known_method(method)} {route or UNMATCHED}"
+    if segment.http is not None:
+        segment.http.status, segment.http.content_length = status, content_length(length)
+        segment.http.route = route
+    record_status(segment, status)
+
+
+def answer_header(span: Span) -> str | None:
+    """`X-Amzn-Trace-Id` for the response, when the caller asked for our decision with `Sampled=?`."""
+    if not span.trace.asked:
+        return None
+    return propagation.write_xray_answer(span.segment.trace_id, span.trace.sampled, asked=True)
+
+
+def known_method(method: str) -> str:
+    """The method; "OTHER" for what is none, so that a stranger cannot invent operations."""
+    return method if method in _METHODS else "OTHER"
+
+
+def end_keeping_current(span: Span) -> None:
+    """End `span`; what the request does afterwards (background tasks) still belongs to it, if it was current."""
+    current = current_node.get() is span
+    span.end()
+    if current:
+        current_node.set(span)
+
+
+def first_value(headers: Iterable[tuple[str, str]], name: str) -> str | None:
+    """The first header called `name` (lower case) of a WSGI response."""
+    return next((value for key, value in headers if key.lower() == name), None)

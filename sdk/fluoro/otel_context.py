@@ -1,0 +1,130 @@
+"""OpenTelemetry's current context, kept in the recorder's own ContextVar.
+
+Our instrumentations put a recorder's span there and never build an OpenTelemetry Context. One is made only when
+OpenTelemetry code asks for it; its other keys (baggage, "suppress instrumentation") survive spans of either kind.
+"""
+
+from __future__ import annotations
+
+from contextvars import Token
+from typing import Any
+
+from opentelemetry.context.context import Context
+from opentelemetry.context.context import _RuntimeContext as ApiRuntimeContext
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from fluoro.context import current_node
+from fluoro.otel_ids import RemoteSpan, UnsampledSpan, parent_from
+from fluoro.otel_span import NativeSpan, Span
+from fluoro.propagation import Parent
+from fluoro.recorder import Span as LiveSpan
+from fluoro.recorder import recorder
+
+_EMPTY = Context()
+_get = current_node.get
+
+
+class Node:
+    """What `current_node` holds while OpenTelemetry code has set the context.
+
+    `span` is the recorder's span (None: no current span), `api` the same as OpenTelemetry sees it. `below` is the node
+    it was set on top of, until the Context has been built from it.
+    """
+
+    __slots__ = ("_context", "api", "below", "span")
+
+    def __init__(self, span: LiveSpan | None, api: ApiSpan | None, below: Any, context: Context | None) -> None:
+        self.span = span
+        self.api = api
+        self.below = below
+        self._context = context
+
+    @property
+    def context(self) -> Context:
+        found = self._context
+        if found is None:
+            base = context_of(self.below)
+            found = Context({**base, _SPAN_KEY: self.api})
+            self._context = found
+            self.below = None
+        return found
+
+
+class AttachToken:
+    """What `attach` returns; `detach` takes it back, also where the ContextVar's own token may not be used."""
+
+    __slots__ = ("node", "token")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.token: Token[Any] = current_node.set(node)
+
+
+class RuntimeContext(ApiRuntimeContext):
+    """The `_RuntimeContext` that `fluoro.otel` puts in the place of OpenTelemetry's."""
+
+    def attach(self, context: Context) -> Any:
+        api = context.get(_SPAN_KEY)
+        if not isinstance(api, ApiSpan):
+            return AttachToken(Node(None, None, None, context))
+        return AttachToken(Node(live_of(api), api, None, context))
+
+    def get_current(self) -> Context:
+        return context_of(_get())
+
+    def detach(self, token: Any) -> None:
+        detach(token)
+
+
+def detach(token: Any) -> None:
+    """Restore what was current before. Never raises and never logs.
+
+    An async generator may be closed in another task than it was started in. Then there is nothing to restore, unless
+    that task has inherited our node.
+    """
+    try:
+        if isinstance(token, AttachToken):
+            current_node.reset(token.token)
+        else:  # attached before `install`, by OpenTelemetry's own context
+            token.var.reset(token)
+    except (ValueError, RuntimeError, AttributeError):
+        if isinstance(token, AttachToken) and _get() is token.node:
+            old = token.token.old_value
+            current_node.set(None if old is Token.MISSING else old)
+
+
+def context_of(node: Any) -> Context:
+    """The OpenTelemetry Context that `node` stands for."""
+    if node is None:
+        return _EMPTY
+    if isinstance(node, Node):
+        return node.context
+    if not isinstance(node, LiveSpan):
+        return _EMPTY
+    below: Any = node
+    while isinstance(below, LiveSpan):
+        below = below._previous  # noqa: SLF001  one mechanism, two files
+    base = below.context if isinstance(below, Node) else _EMPTY
+    return Context({**base, _SPAN_KEY: api_of(node)})
+
+
+def api_of(live: LiveSpan) -> ApiSpan:
+    """A recorder's span as OpenTelemetry sees it."""
+    return NativeSpan(live) if live.trace.recording else UnsampledSpan(live)
+
+
+def live_of(api: ApiSpan) -> LiveSpan | None:
+    """The recorder's span behind one of OpenTelemetry's: our own, or a handle on somebody else's."""
+    if isinstance(api, (Span, UnsampledSpan)):
+        return api.live
+    parent = remote_of(api)
+    return None if parent is None else recorder.remote(parent)
+
+
+def remote_of(api: ApiSpan) -> Parent | None:
+    """The caller that a span we did not make stands for; None if its ids are invalid."""
+    if isinstance(api, RemoteSpan):
+        return api.parent
+    context = api.get_span_context()
+    return parent_from(context) if context.is_valid else None

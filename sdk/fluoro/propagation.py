@@ -1,0 +1,143 @@
+"""Trace headers ↔ `Parent`. Reads and writes `X-Amzn-Trace-Id` and W3C `traceparent`/`tracestate`. Pure functions.
+
+Lenient in (any case, spaces, unknown items), canonical out. What cannot be read is as if it were absent: a caller's
+broken header never breaks the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+XRAY = "X-Amzn-Trace-Id"
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+
+MAX_EXTRAS = 256  # bytes of other items in X-Amzn-Trace-Id passed on, as AWS's SDK for Node does
+MAX_TRACESTATE = 512  # W3C asks for at least this much to be propagated
+_MAX_HEADER = 8_192
+_ZERO_TRACE = bytes(16)
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+class Parent(NamedTuple):
+    """What a caller told us. `sampled` None means: the receiver decides; `asked` that it wants to hear the decision.
+
+    `id` is 0 when the header names a trace and no parent (a load balancer's does). `extras` are the header's other
+    items ("Lineage=…"), passed on unchanged.
+    """
+
+    trace_id: bytes
+    id: int
+    sampled: bool | None
+    asked: bool = False
+    trace_state: str = ""
+    extras: str = ""
+
+
+def extract(get: Callable[[str], str | None]) -> Parent | None:
+    """The caller in a request's headers: X-Ray's first, then W3C's. `get(name)` returns a header's value or None."""
+    header = get(XRAY)
+    if header:
+        parent = parse_xray(header)
+        if parent is not None:
+            return parent
+    header = get(TRACEPARENT)
+    if header:
+        return parse_w3c(header, get(TRACESTATE) or "")
+    return None
+
+
+def inject(trace_id: bytes, span_id: int, sampled: bool, trace_state: str = "", extras: str = "") -> dict[str, str]:
+    """The headers for an outgoing request, in both forms."""
+    headers = {
+        XRAY: write_xray(trace_id, span_id, sampled, extras),
+        TRACEPARENT: f"00-{trace_id.hex()}-{span_id:016x}-0{1 if sampled else 0}",
+    }
+    if trace_state:
+        headers[TRACESTATE] = trace_state
+    return headers
+
+
+def write_xray(trace_id: bytes, span_id: int, sampled: bool, extras: str = "") -> str:
+    """`Root=…;Parent=…;Sampled=…` and the extras."""
+    text = trace_id.hex()
+    header = f"Root=1-{text[:8]}-{text[8:]};Parent={span_id:016x};Sampled={1 if sampled else 0}"
+    return f"{header};{extras}" if extras else header
+
+
+def write_xray_answer(trace_id: bytes, sampled: bool, asked: bool) -> str:
+    """The response header of a server: its trace, and the decision if the caller asked with `Sampled=?`."""
+    text = trace_id.hex()
+    root = f"Root=1-{text[:8]}-{text[8:]}"
+    return f"{root};Sampled={1 if sampled else 0}" if asked else root
+
+
+def parse_xray(header: str) -> Parent | None:
+    """`Root` is required; a `Parent` that cannot be read counts as absent, and so does `Sampled`. `Self` is ignored."""
+    trace_id = _ZERO_TRACE
+    span_id = 0
+    sampled: bool | None = None
+    asked = False
+    extras: list[str] = []
+    for item in header[:_MAX_HEADER].split(";"):
+        key, separator, value = item.partition("=")
+        key, value = key.strip(), value.strip()
+        if not separator or not key:
+            continue
+        match key.lower():
+            case "root":
+                trace_id = parse_trace_id(value)
+            case "parent":
+                span_id = int(value, 16) if len(value) == 16 and _HEX.issuperset(value) else 0
+            case "sampled":
+                sampled = {"1": True, "0": False}.get(value)
+                asked = value == "?"
+            case "self":
+                pass  # a load balancer's own mark
+            case _:
+                extras.append(f"{key}={value}")
+    if trace_id == _ZERO_TRACE:
+        return None
+    return Parent(trace_id, span_id, sampled, asked, "", _bounded(extras))
+
+
+def parse_w3c(traceparent: str, tracestate: str = "") -> Parent | None:
+    """Version 00, or a later version that starts like it. A `tracestate` that is too long is left out whole."""
+    text = traceparent.strip()
+    if len(text) < 55 or (len(text) > 55 and (text[:2] == "00" or text[55] != "-")):
+        return None
+    version, trace, span, flags = text[:2], text[3:35], text[36:52], text[53:55]
+    if text[2] != "-" or text[35] != "-" or text[52] != "-" or not _HEX.issuperset(version + trace + span + flags):
+        return None
+    trace_id, span_id = bytes.fromhex(trace), int(span, 16)
+    if version.lower() == "ff" or trace_id == _ZERO_TRACE or span_id == 0:
+        return None
+    state = tracestate.strip()
+    if len(state) > MAX_TRACESTATE or not _printable(state):
+        state = ""
+    return Parent(trace_id, span_id, bool(int(flags, 16) & 1), trace_state=state)
+
+
+def parse_trace_id(value: str) -> bytes:
+    """`1-8hex-24hex` as 16 bytes; 16 zero bytes for anything else."""
+    digits = value[2:10] + value[11:]
+    if len(value) != 35 or value[:2] != "1-" or value[10] != "-" or not _HEX.issuperset(digits):
+        return _ZERO_TRACE
+    return bytes.fromhex(digits)
+
+
+def _bounded(extras: list[str]) -> str:
+    """As many whole items, from the first on, as fit; none that could not be in a header."""
+    kept = ""
+    for item in extras:
+        longer = f"{kept};{item}" if kept else item
+        if len(longer) > MAX_EXTRAS:
+            break
+        if _printable(item):
+            kept = longer
+    return kept
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and (text.isprintable() or not text)

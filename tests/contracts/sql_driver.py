@@ -1,0 +1,116 @@
+"""What every instrumented DB-API driver must do. An adapter subclasses `SqlDriverContract` and says how to connect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, ClassVar
+
+import pytest
+
+from contracts.identity import same
+from contracts.instrumented import instrumented
+from fluoro.model import Kind, Segment, Sql
+from fluoro.propagation import Parent
+from fluoro.recorder import recorder
+from fluoro.testing import Spans, capture
+
+
+class SqlDriverContract:
+    """Subclass and fill in; the tests come along. `database` is what the spans shall be called."""
+
+    library: ClassVar[str]
+    database: ClassVar[str]
+    database_type: ClassVar[str]
+    placeholder: ClassVar[str]
+    error: ClassVar[type[Exception]]
+
+    def connect(self) -> Any:
+        """A connection to an empty database."""
+        raise NotImplementedError
+
+    def originals(self) -> list[Any]:
+        """The functions that are patched, looked up now."""
+        raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def _patched(self) -> Iterator[None]:
+        before = self.originals()
+        with instrumented(self.library):
+            assert not same(self.originals(), before)
+            yield
+        assert same(self.originals(), before)
+
+    @pytest.fixture
+    def spans(self) -> Iterator[Spans]:
+        with capture("shop") as spans:
+            yield spans
+
+    @pytest.fixture
+    def connection(self, spans: Spans) -> Iterator[Any]:
+        with closing(self.connect()) as connection:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("CREATE TABLE orders (id INTEGER, buyer VARCHAR(20))")
+            spans.take(1)
+            yield connection
+
+    def test_one_span_below_the_current_one(self, connection: Any, spans: Spans) -> None:
+        with recorder.begin_segment("GET /") as entry, closing(connection.cursor()) as cursor:
+            cursor.execute("SELECT buyer FROM orders WHERE id = 5 AND buyer = 'secret'")
+            assert cursor.fetchall() == []
+        call, request = spans.take(2)
+        assert (call.trace_id, call.parent_id) == (request.trace_id, entry.segment.id)
+        assert (call.name, call.namespace, call.kind) == (self.database, "remote", Kind.CLIENT)
+        assert (call.operation, call.subsegment) == ("SELECT orders", True)
+        sql = sql_of(call)
+        assert sql.database_type == self.database_type
+        assert sql.query == "SELECT buyer FROM orders WHERE id = ? AND buyer = ?"
+        assert not call.fault
+
+    def test_parameters_are_not_looked_at(self, connection: Any, spans: Spans) -> None:
+        mark = self.placeholder
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"INSERT INTO orders VALUES ({mark}, {mark})", (1, "secret"))
+            cursor.executemany(f"INSERT INTO orders VALUES ({mark}, {mark})", [(2, "secret"), (3, "secret")])
+            cursor.execute("SELECT count(*) FROM orders")
+            assert cursor.fetchone() == (3,)
+        one, many, _ = spans.take(3)
+        assert one.operation == many.operation == "INSERT orders"
+        assert "secret" not in repr((one, many))
+
+    def test_an_error_passes_unchanged_and_is_the_cause(self, connection: Any, spans: Spans) -> None:
+        with closing(connection.cursor()) as cursor, pytest.raises(self.error) as raised:
+            cursor.execute("SELECT nothing FROM nowhere")
+        call = spans.one()
+        assert (call.operation, call.fault) == ("SELECT nowhere", True)
+        assert call.cause is not None
+        assert call.cause.exceptions[0].message == str(raised.value)
+
+    def test_unsampled_is_not_recorded(self, connection: Any, spans: Spans) -> None:
+        with (
+            recorder.begin_segment("GET /", parent=Parent(b"\x65" * 16, 7, sampled=False)),
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute("SELECT id FROM orders")
+        assert spans.take() == []
+
+    def test_nothing_is_current_afterwards(self, connection: Any, spans: Spans) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SELECT id FROM orders")
+            assert recorder.current() is None
+        assert spans.one().parent_id == 0
+
+    def test_transactions_work_and_are_not_traced(self, connection: Any, spans: Spans) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("INSERT INTO orders VALUES (1, 'a')")
+            connection.rollback()
+            cursor.execute("INSERT INTO orders VALUES (2, 'b')")
+            connection.commit()
+            cursor.execute("SELECT id FROM orders")
+            assert cursor.fetchall() == [(2,)]
+        assert [call.operation for call in spans.take(3)] == ["INSERT orders", "INSERT orders", "SELECT orders"]
+
+
+def sql_of(segment: Segment) -> Sql:
+    assert segment.sql is not None
+    return segment.sql

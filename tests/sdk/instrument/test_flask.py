@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask, Response
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import EnvironBuilder
+
+from contracts.http_server import HttpServerContract
+from fluoro.recorder import recorder
+from fluoro.testing import Spans
+
+
+class Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: object) -> None:
+        """Nothing on the test's output."""
+
+
+def application() -> Flask:
+    app = Flask("shop")
+
+    @app.get("/items/<int:id>")
+    def item(id: int) -> str:  # noqa: A002
+        with recorder.begin("work"):
+            return f"item {id}"
+
+    @app.post("/items")
+    def create() -> tuple[str, int]:
+        return "", 201
+
+    @app.get("/boom")
+    def boom() -> str:
+        raise ZeroDivisionError("the application's own")
+
+    @app.get("/status/<code>")
+    def status(code: str) -> tuple[str, int]:
+        return "", int(code)
+
+    @app.get("/stream")
+    def stream() -> Response:
+        def chunks() -> Iterator[str]:
+            for number in range(3):
+                with recorder.begin("chunk"):
+                    yield str(number)
+
+        return Response(chunks())
+
+    @app.get("/broken-stream")
+    def broken() -> Response:
+        def chunks() -> Iterator[str]:
+            yield "x" * 100
+            raise ZeroDivisionError
+
+        return Response(chunks())
+
+    sub = Flask("sub")
+
+    @sub.get("/things/<name>")
+    def thing(name: str) -> str:
+        return name
+
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/sub": sub})  # type: ignore[method-assign]
+    return app
+
+
+@contextmanager
+def serve_wsgi(app: Any) -> Iterator[int]:
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class TestFlask(HttpServerContract):
+    library = "flask"
+
+    def serve(self) -> Any:
+        return serve_wsgi(application())
+
+    def originals(self) -> list[Any]:
+        return [vars(Flask)["__call__"], vars(Flask)["handle_exception"]]
+
+    def test_a_propagated_exception_passes_unchanged(self, spans: Spans) -> None:
+        app = application()
+        app.testing = True
+        with pytest.raises(ZeroDivisionError, match="the application's own"):
+            app.test_client().get("/boom")
+        request = spans.one()
+        assert request.cause is not None
+        assert len(request.cause.exceptions) == 1
+        assert request.http is not None
+        assert request.http.status == 500
+
+    def test_a_file_is_left_to_the_server(self, spans: Spans) -> None:
+        app = Flask("files")
+        wrapped: list[object] = []
+
+        @app.get("/file")
+        def file() -> Response:
+            return Response(Wrapper(), direct_passthrough=True)
+
+        class Wrapper:
+            def __iter__(self) -> Iterator[bytes]:
+                return iter([b"file"])
+
+        environ = {
+            "REQUEST_METHOD": "GET", "PATH_INFO": "/file", "SERVER_NAME": "x", "SERVER_PORT": "80",
+            "wsgi.url_scheme": "http", "wsgi.file_wrapper": Wrapper,
+        }  # fmt: skip
+        wrapped.append(app(environ, lambda *_: None))  # type: ignore[arg-type]
+        assert isinstance(wrapped[0], Wrapper)
+        assert spans.one().operation == "GET /file"
+
+    def test_between_chunks_the_thread_belongs_to_the_server(self, spans: Spans) -> None:
+        environ = EnvironBuilder("/stream").get_environ()
+        body = application()(environ, lambda *_: None)  # type: ignore[arg-type]
+        assert recorder.current() is None
+        chunks = iter(body)
+        assert next(chunks) == b"0"
+        assert recorder.current() is None
+        assert list(chunks) == [b"1", b"2"]
+        body.close()  # type: ignore[attr-defined]
+        assert recorder.current() is None
+        *chunk_spans, request = spans.take(4)
+        assert {chunk.parent_id for chunk in chunk_spans} == {request.id}
+
+    def test_what_runs_when_the_body_is_closed_belongs_to_the_request(self, spans: Spans) -> None:
+        app = Flask("late")
+
+        @app.get("/late")
+        def late() -> Response:
+            response = Response("x")
+            response.call_on_close(lambda: recorder.begin("late work").end())
+            return response
+
+        with app.test_client() as client:
+            client.get("/late").close()
+        work, request = spans.take(2)
+        assert work.parent_id == request.id
+        assert recorder.current() is None

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from contracts.instrumented import instrumented
+from fluoro import instrument
+from fluoro.model import Kind, Segment
+from fluoro.propagation import Parent, parse_xray
+from fluoro.recorder import recorder
+from fluoro.testing import Spans
+
+pytestmark = pytest.mark.usefixtures("botocore_patched")
+
+
+@pytest.fixture
+def sqs(client: Callable[[str], Any]) -> Any:
+    return client("sqs")
+
+
+@pytest.fixture
+def queue(sqs: Any, spans: Spans, request: pytest.FixtureRequest) -> Iterator[str]:
+    url = sqs.create_queue(QueueName="orders")["QueueUrl"]
+    spans.take(1)
+    yield url
+    sqs.delete_queue(QueueUrl=url)
+    assert spans.take(1)[0].operation == "DeleteQueue"
+
+
+def send(sqs: Any, queue: str, spans: Spans, count: int = 1) -> list[Segment]:
+    """Send messages, each in a request of its own; their producer spans."""
+    for number in range(count):
+        with recorder.begin_segment(f"POST /{number}"):
+            sqs.send_message(QueueUrl=queue, MessageBody=str(number))
+    return spans.take(2 * count)[::2]
+
+
+def receive(sqs: Any, queue: str, **parameters: Any) -> Any:
+    return sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, **parameters)
+
+
+def test_a_message_is_a_segment_below_its_sender(sqs: Any, queue: str, spans: Spans) -> None:
+    (sent,) = send(sqs, queue, spans)
+    assert (sent.name, sent.kind, sent.operation) == ("SQS", Kind.PRODUCER, "SendMessage")
+    for message in receive(sqs, queue)["Messages"]:
+        recorder.begin("work").end()
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        recorder.begin("after").end()
+    assert recorder.current() is None
+    work, delete, after, consumed = spans.take(4)
+    assert (consumed.kind, consumed.subsegment, consumed.name) == (Kind.CONSUMER, False, "shop")
+    assert consumed.operation == "process orders"
+    assert (consumed.trace_id, consumed.parent_id) == (sent.trace_id, sent.id)
+    assert consumed.aws is not None
+    assert consumed.aws["queue_url"] == queue
+    assert consumed.aws["message_id"] == sent.aws["message_id"]  # type: ignore[index]
+    assert {segment.parent_id for segment in (work, delete, after)} == {consumed.id}
+
+
+def test_a_poll_is_recorded_only_as_part_of_other_work(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans)
+    with recorder.begin_segment("job"):
+        receive(sqs, queue)
+    poll, job = spans.take(2)
+    assert (poll.operation, poll.parent_id) == ("ReceiveMessage", job.id)
+    assert poll.aws is not None
+    assert poll.aws["message_count"] == 1
+
+
+def test_each_message_of_a_batch_has_its_own(sqs: Any, queue: str, spans: Spans) -> None:
+    sent = {segment.id: segment for segment in send(sqs, queue, spans, 3)}
+    for message in receive(sqs, queue)["Messages"]:
+        recorder.begin(f"work {message['Body']}").end()
+    finished = spans.take(6)
+    for work, consumed in zip(finished[::2], finished[1::2], strict=True):
+        assert work.parent_id == consumed.id
+        assert sent.pop(consumed.parent_id).trace_id == consumed.trace_id == work.trace_id
+
+
+def test_leaving_the_loop_ends_the_segment(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans, 2)
+    for _ in receive(sqs, queue)["Messages"]:
+        break
+    assert recorder.current() is None
+    assert spans.one().operation == "process orders"
+
+
+def test_an_exception_leaves_the_loop_unchanged(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans)
+
+    def work() -> None:
+        for _ in receive(sqs, queue)["Messages"]:
+            raise ZeroDivisionError("the application's own")
+
+    with pytest.raises(ZeroDivisionError, match="the application's own"):
+        work()
+    spans.one()
+
+
+def test_by_index_until_it_is_deleted(sqs: Any, queue: str, spans: Spans) -> None:
+    (sent,) = send(sqs, queue, spans)
+    message = receive(sqs, queue)["Messages"][0]
+    recorder.begin("work").end()
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    assert recorder.current() is None
+    work, delete, consumed = spans.take(3)
+    assert work.parent_id == delete.parent_id == consumed.id
+    assert consumed.parent_id == sent.id
+
+
+def test_by_index_until_the_next_poll(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans)
+    messages = receive(sqs, queue)["Messages"]
+    assert messages[0] is messages[0]
+    assert messages.pop()["Body"] == "0"
+    receive(sqs, queue)
+    assert recorder.current() is None
+    assert spans.one().operation == "process orders"
+
+
+def test_an_iterator_left_hanging_does_not_reach_the_next_poll(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans, 2)
+    iterator = iter(receive(sqs, queue)["Messages"])
+    next(iterator)
+    receive(sqs, queue)
+    assert recorder.current() is None
+    spans.one()
+    del iterator
+    assert spans.take() == []
+
+
+def test_an_empty_poll_is_not_recorded(sqs: Any, queue: str, spans: Spans) -> None:
+    assert "Messages" not in receive(sqs, queue)
+    assert spans.take() == []
+
+
+def test_a_failed_poll_is_recorded(sqs: Any, spans: Spans) -> None:
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        receive(sqs, "http://127.0.0.1/123456789012/none")
+    assert spans.one().error
+
+
+def test_the_list_is_read_without_taking_anything(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans, 2)
+    response = receive(sqs, queue)
+    messages = response["Messages"]
+    plain = messages[:]
+    assert isinstance(messages, list)
+    assert type(plain) is list
+    assert messages == plain
+    assert len(messages) == 2
+    assert messages
+    assert plain[0] in messages
+    assert json.loads(json.dumps(messages)) == plain
+    for copied in (pickle.loads(pickle.dumps(messages)), copy.copy(messages), copy.deepcopy(response)["Messages"]):
+        assert type(copied) is list
+        assert copied == plain
+    assert repr(messages) == repr(plain)
+    assert spans.take() == []
+
+
+def test_a_message_is_never_two_segments(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans, 2)
+    messages = receive(sqs, queue)["Messages"]
+    for _ in messages:
+        assert messages[0]
+    for _ in messages:
+        assert recorder.current() is None
+    assert len(spans.take(2)) == 2
+
+
+def test_a_message_without_a_header_starts_a_trace(sqs: Any, queue: str, spans: Spans) -> None:
+    instrument.uninstall()
+    sqs.send_message(QueueUrl=queue, MessageBody="from elsewhere")
+    with instrumented("botocore"):
+        for message in receive(sqs, queue)["Messages"]:
+            assert message["Body"] == "from elsewhere"
+        assert spans.one().parent_id == 0
+        sqs.list_queues()
+        spans.take(1)
+    instrument.install((), lambda: True, [row for row in instrument.TABLE if row.name == "botocore"])
+
+
+def test_an_unsampled_sender_is_followed(sqs: Any, queue: str, spans: Spans) -> None:
+    with recorder.begin_segment("GET /", parent=Parent(b"\x65" * 16, 7, sampled=False)):
+        sqs.send_message(QueueUrl=queue, MessageBody="quiet")
+    for _ in receive(sqs, queue)["Messages"]:
+        recorder.begin("work").end()
+    assert spans.take() == []
+
+
+def test_every_entry_of_a_batch_carries_the_header(sqs: Any, queue: str, spans: Spans) -> None:
+    """Seen on the wire: moto forgets the system attributes of batches."""
+    bodies: list[bytes] = []
+    sqs.meta.events.register("before-send", lambda request, **_: bodies.append(request.body))
+    theirs = {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-65656565-656565656565656565656565"}}
+    entries: list[dict[str, Any]] = [
+        {"Id": "a", "MessageBody": "a"},
+        {"Id": "b", "MessageBody": "b", "MessageSystemAttributes": theirs},
+    ]
+    before = copy.deepcopy(entries)
+    sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+    assert entries == before
+    sent = spans.one()
+    assert sent.aws is not None
+    assert (sent.kind, sent.aws["message_count"], sent.aws["successful_count"]) == (Kind.PRODUCER, 2, 2)
+    ours, kept = (entry["MessageSystemAttributes"] for entry in json.loads(bodies[0])["Entries"])
+    assert kept == theirs
+    parent = parse_xray(ours["AWSTraceHeader"]["StringValue"])
+    assert parent is not None
+    assert (parent.trace_id, parent.id) == (sent.trace_id, sent.id)
+
+
+@pytest.mark.parametrize("name", ["AttributeNames", "MessageSystemAttributeNames"])
+def test_what_the_application_asks_for_it_gets(sqs: Any, queue: str, spans: Spans, name: str) -> None:
+    send(sqs, queue, spans)
+    asked = ["SentTimestamp"]
+    for message in receive(sqs, queue, **{name: asked})["Messages"]:
+        assert set(message["Attributes"]) == {"SentTimestamp", "AWSTraceHeader"}
+        assert parse_xray(message["Attributes"]["AWSTraceHeader"]) is not None
+    assert asked == ["SentTimestamp"]
+    spans.one()
+
+
+def test_resources_are_left_in_peace(aws_url: str, queue: str, spans: Spans, sqs: Any) -> None:
+    send(sqs, queue, spans)
+    resource = boto3.resource(
+        "sqs", region_name="eu-west-1", endpoint_url=aws_url, aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    (message,) = resource.Queue(queue).receive_messages()
+    assert message.body == "0"
+    assert spans.take() == []

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from inspect import iscoroutinefunction
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from contracts.http_server import Client, HttpServerContract
+from contracts.serve_asgi import serve_asgi
+from fluoro.recorder import recorder
+from fluoro.testing import Spans
+
+
+async def item(request: Request) -> Response:
+    with recorder.begin("work"):
+        await asyncio.sleep(0)
+        return PlainTextResponse(f"item {request.path_params['id']}")
+
+
+async def create(request: Request) -> Response:
+    return Response(status_code=201)
+
+
+async def boom(request: Request) -> Response:
+    raise ZeroDivisionError("the application's own")
+
+
+async def status(request: Request) -> Response:
+    return Response(status_code=request.path_params["code"])
+
+
+async def stream(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[str]:
+        for number in range(3):
+            with recorder.begin("chunk"):
+                yield str(number)
+
+    return StreamingResponse(chunks())
+
+
+async def broken_stream(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[str]:
+        yield "x"
+        raise ZeroDivisionError
+
+    return StreamingResponse(chunks())
+
+
+async def later(request: Request) -> Response:
+    async def work() -> None:
+        recorder.begin("background").end()
+
+    return Response(background=BackgroundTask(work))
+
+
+async def thing(request: Request) -> Response:
+    return PlainTextResponse(request.path_params["name"])
+
+
+async def chat(websocket: WebSocket) -> None:
+    await websocket.accept()
+    with recorder.begin("talk"):
+        await websocket.send_text("hello")
+    await websocket.close()
+
+
+ROUTES = [
+    Route("/items/{id:int}", item),
+    Route("/items", create, methods=["POST"]),
+    Route("/boom", boom),
+    Route("/status/{code:int}", status),
+    Route("/stream", stream),
+    Route("/broken-stream", broken_stream),
+    Route("/later", later),
+    Mount("/sub", Starlette(routes=[Route("/things/{name}", thing)])),
+    Mount("/shops/{shop}", routes=[Route("/things/{name}", thing)]),
+    WebSocketRoute("/chat/{room}", chat),
+]
+
+
+class TestStarlette(HttpServerContract):
+    library = "starlette"
+
+    def application(self) -> Any:
+        return Starlette(routes=ROUTES)
+
+    def serve(self) -> Any:
+        return serve_asgi(self.application())
+
+    def originals(self) -> list[Any]:
+        return [vars(Starlette)["__call__"], *(vars(kind)["handle"] for kind in (Mount, Route, WebSocketRoute))]
+
+    def test_stays_a_coroutine_function(self) -> None:
+        assert iscoroutinefunction(Starlette.__call__)
+        assert iscoroutinefunction(self.application().__call__)
+
+    def test_background_tasks_belong_to_the_request(self, ask: Client, spans: Spans) -> None:
+        ask("GET", "/later")
+        first, second = sorted(spans.take(2), key=lambda segment: segment.subsegment)
+        assert (first.operation, second.name, second.parent_id) == ("GET /later", "background", first.id)
+
+    def test_a_mount_with_parameters_keeps_its_template(self, ask: Client, spans: Spans) -> None:
+        assert ask("GET", "/shops/berlin/things/x")[1] == b"x"
+        assert spans.one().operation == "GET /shops/{shop}/things/{name}"
+
+    def test_root_path_is_in_front(self, spans: Spans) -> None:
+        with serve_asgi(self.application(), root_path="/api") as port, closing(Client(port)) as ask:
+            ask("GET", "/sub/things/x")
+        assert spans.one().operation == "GET /api/sub/things/{name}"
+
+    def test_a_websocket_is_one_segment(self, spans: Spans) -> None:
+        sent = drive(self.application(), {"type": "websocket", "path": "/chat/7"}, {"type": "websocket.connect"})
+        assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+        talk, connection = spans.take(2)
+        assert talk.parent_id == connection.id
+        assert connection.operation == "WS /chat/{room}"
+        assert connection.http is not None
+        assert connection.http.status == 101
+
+    def test_lifespan_is_not_traced(self, spans: Spans) -> None:
+        messages = ({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+        drive(self.application(), {"type": "lifespan"}, *messages)
+        assert spans.take() == []
+
+    def test_the_exception_reaches_the_server_unchanged(self, spans: Spans) -> None:
+        with pytest.raises(ZeroDivisionError, match="the application's own"):
+            drive(self.application(), {"type": "http", "path": "/boom", "method": "GET"}, {"type": "http.request"})
+        assert spans.one().fault
+
+    def test_an_unknown_websocket_is_refused(self, spans: Spans) -> None:
+        drive(self.application(), {"type": "websocket", "path": "/none"}, {"type": "websocket.connect"})
+        refused = spans.one()
+        assert (refused.operation, refused.error) == ("WS unmatched", True)
+
+
+class TestBehindMiddleware(TestStarlette):
+    """`BaseHTTPMiddleware` runs the application in a task of its own, with a copy of the context."""
+
+    def application(self) -> Any:
+        async def dispatch(request: Request, call_next: Any) -> Response:
+            return await call_next(request)  # type: ignore[no-any-return]
+
+        return Starlette(routes=ROUTES, middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)])
+
+    def test_a_stream_that_breaks_is_a_fault(self, ask: Client, spans: Spans) -> None:
+        """It is not here: this middleware ends the body as if it were whole, and raises when nobody waits any more."""
+        ask("GET", "/broken-stream")
+        assert not spans.one().fault
+
+
+def drive(app: Any, scope: dict[str, Any], *messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run one connection through `app` without a server; what it sent."""
+    sent: list[dict[str, Any]] = []
+    inbox = iter(messages)
+
+    async def receive() -> dict[str, Any]:
+        return next(inbox)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app({"headers": [], "query_string": b"", **scope}, receive, send))
+    return sent

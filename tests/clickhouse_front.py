@@ -30,19 +30,32 @@ from clickhouse_driver.reader import read_binary_str, read_binary_uint8, read_bi
 from clickhouse_driver.streams.compressed import CompressedBlockInputStream, CompressedBlockOutputStream
 from clickhouse_driver.varint import read_varint, write_varint
 from clickhouse_driver.writer import write_binary_int32, write_binary_str, write_binary_uint8, write_binary_uint64
+
 from fluoro_collector.store import native_block
 from fluoro_collector.store.columns import column
 from fluoro_collector.store.embedded import insert_block
 
 REVISION = defines.CLIENT_REVISION
 _INSERT = re.compile(
-    r"\s*(?P<statement>INSERT\s+INTO\s+(?P<table>[\w.`]+)\s*\((?P<columns>[^)]*)\)\s*(SETTINGS\b.*)?)VALUES\s*$", re.I | re.S
+    r"\s*(?P<statement>INSERT\s+INTO\s+(?P<table>[\w.`]+)\s*\((?P<columns>[^)]*)\)\s*(SETTINGS\b.*)?)VALUES\s*$",
+    re.IGNORECASE | re.DOTALL,
 )
-_ERROR = re.compile(r"Code: (\d+)\. (.*)", re.S)
-_UNESCAPED = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0", "a": "\a", "v": "\v", "\\": "\\", "'": "'"}
+_ERROR = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
+_UNESCAPED = {
+    "b": "\b",
+    "f": "\f",
+    "r": "\r",
+    "n": "\n",
+    "t": "\t",
+    "0": "\0",
+    "a": "\a",
+    "v": "\v",
+    "\\": "\\",
+    "'": "'",
+}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An error that goes to the client as an Exception packet."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -73,7 +86,7 @@ class Session:
                     continue
                 else:
                     raise ConnectionError(f"unexpected packet {packet}")
-        except Refused as error:
+        except RefusedError as error:
             self._exception(error)
 
     def _hello(self) -> None:
@@ -84,7 +97,7 @@ class Session:
             read_varint(self.fin)
         database, user, password = (read_binary_str(self.fin) for _ in range(3))
         if password != self.password:
-            raise Refused(516, f"DB::Exception: {user}: Authentication failed: password is incorrect")
+            raise RefusedError(516, f"DB::Exception: {user}: Authentication failed: password is incorrect")
         if database:
             self._run(f"USE `{database}`")
         out = self.fout
@@ -107,9 +120,9 @@ class Session:
             raise self._refused(error) from None
 
     @staticmethod
-    def _refused(error: RuntimeError) -> Refused:
+    def _refused(error: RuntimeError) -> RefusedError:
         found = _ERROR.match(str(error))
-        return Refused(int(found.group(1)), found.group(2)) if found else Refused(1001, str(error))
+        return RefusedError(int(found.group(1)), found.group(2)) if found else RefusedError(1001, str(error))
 
     def _query(self) -> None:
         read_binary_str(self.fin)
@@ -128,29 +141,33 @@ class Session:
                 self._run(f"SET {name} = '{value}'")
             insert = _INSERT.match(sql)
             if insert:
-                self._insert(sql, insert, reader, compressed)
+                self._insert(insert, reader, compressed)
             else:
                 self._send_blocks(self._run(sql, params) or self._header(sql, params), compressed)
                 write_varint(ServerPacketTypes.END_OF_STREAM, self.fout)
                 self.fout.flush()
-        except Refused as error:
+        except RefusedError as error:
             self._exception(error)
 
     def _header(self, sql: str, params: dict[str, str]) -> bytes:
         """A server sends the columns of an answer even if it has no rows; a statement that is no SELECT has none."""
         try:
             described = native_block.decode(self._run(f"DESCRIBE TABLE ({sql})", params))
-        except Refused:
+        except RefusedError:
             return b""
-        return native_block.encode({name: (spec, []) for name, spec in zip(described["name"], described["type"], strict=True)})
+        return native_block.encode(
+            {name: (spec, []) for name, spec in zip(described["name"], described["type"], strict=True)}
+        )
 
-    def _insert(self, sql: str, insert: re.Match[str], reader: Any, compressed: bool) -> None:
+    def _insert(self, insert: re.Match[str], reader: Any, compressed: bool) -> None:
         described = native_block.decode(self._run(f"DESCRIBE TABLE {insert['table']}"))
         types = dict(zip(described["name"], described["type"], strict=True))
         names = [name.strip().strip("`") for name in insert["columns"].split(",")]
         missing = [name for name in names if name not in types]
         if missing:
-            raise Refused(16, f"DB::Exception: No such column {missing[0]} in table {insert['table']}. (NO_SUCH_COLUMN_IN_TABLE)")
+            raise RefusedError(
+                16, f"DB::Exception: No such column {missing[0]} in table {insert['table']}. (NO_SUCH_COLUMN_IN_TABLE)"
+            )
         header = {name: (types[name], []) for name in names}
         self._send_blocks(native_block.encode(header), compressed)
         self.fout.flush()
@@ -164,7 +181,9 @@ class Session:
             blocks.append(block)
         try:
             for block in blocks:
-                insert_block(self.engine, insert["statement"], {name: types[name] for name in names}, native_block.encode(block))
+                insert_block(
+                    self.engine, insert["statement"], {name: types[name] for name in names}, native_block.encode(block)
+                )
         except RuntimeError as error:
             raise self._refused(error) from None
         write_varint(ServerPacketTypes.END_OF_STREAM, self.fout)
@@ -213,7 +232,7 @@ class Session:
             if stream:
                 stream.finalize()
 
-    def _exception(self, error: Refused) -> None:
+    def _exception(self, error: RefusedError) -> None:
         write_varint(ServerPacketTypes.EXCEPTION, self.fout)
         write_binary_int32(error.code, self.fout)
         write_binary_str("DB::Exception", self.fout)
@@ -255,7 +274,7 @@ class Session:
 
 def _undump(text: str) -> str:
     """A parameter as it travels, a quoted literal, to the text that the engine parses."""
-    return re.sub(r"\\(.)", lambda found: _UNESCAPED.get(found[1], found[0]), text[1:-1], flags=re.S)
+    return re.sub(r"\\(.)", lambda found: _UNESCAPED.get(found[1], found[0]), text[1:-1], flags=re.DOTALL)
 
 
 def serve(directory: str, port: int, password: str) -> None:
@@ -287,7 +306,9 @@ def running_front(directory: Path, *, port: int = 0, password: str = "") -> Iter
     """A front in a process of its own over `directory`: (port, process). It ends with the block."""
     paths = [str(Path(__file__).parent.parent / part) for part in ("sdk", "collector")]
     command = [sys.executable, __file__, "--data", str(directory), "--port", str(port), "--password", password]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(paths), "PATH": ""})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(paths), "PATH": ""}
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

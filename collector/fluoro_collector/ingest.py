@@ -42,7 +42,7 @@ class BlockStore(Protocol):
         """Store all of `batches` durably, or nothing; raises StoreBusy (retry) or StoreError. Blocks."""
 
 
-class Overloaded(Exception):  # noqa: N818 - the contract's name
+class Overloaded(Exception):
     """Nothing of the request is promised: send all of it again after `retry_after_s` seconds.
 
     `reason` is the ledger's: "BufferFull", "StoreBusy", "StoreFailed" or "Stopping".

@@ -92,6 +92,7 @@ def _start(settings: Settings) -> None:
         service_name=settings.service_name,
         sink=sender.put,
         sampler=sampling.ratio(settings.sample_rate),
+        flush=sender.flush,
     )
     _flush_on_sigterm()
 

@@ -202,12 +202,13 @@ class Recorder:
     Until then (`sink` is None) spans carry ids and are not recorded.
     """
 
-    __slots__ = ("origin", "sampler", "service_name", "sink")
+    __slots__ = ("flush", "origin", "sampler", "service_name", "sink")
 
     service_name: str
     origin: str
     sink: Callable[[Segment], None] | None
     sampler: Callable[[bytes, str], bool] | None
+    flush: Callable[[float], bool] | None
 
     def __init__(self) -> None:
         self.configure()
@@ -219,14 +220,16 @@ class Recorder:
         origin: str = "",
         sink: Callable[[Segment], None] | None = None,
         sampler: Callable[[bytes, str], bool] | None = None,
+        flush: Callable[[float], bool] | None = None,
     ) -> None:
         """Say who we are and where finished segments go. `sampler(trace id, operation)` decides on traces that nobody
-        upstream decided on; None records all of them.
+        upstream decided on; None records all of them. `flush(timeout in s)` waits until what went into `sink` is sent.
         """
         self.service_name = service_name
         self.origin = origin
         self.sink = sink
         self.sampler = sampler
+        self.flush = flush
 
     def begin(self, name: str, operation: str = "", kind: Kind = INTERNAL, namespace: str = "") -> Span:
         """A child of the current span: a subsegment. Without a current span it starts a trace of its own.

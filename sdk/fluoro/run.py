@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parent
 BOOTSTRAP = _PACKAGE / "bootstrap"
 
 
-class CommandNotFound(FluoroError):  # noqa: N818  the family of MissingExtra
+class CommandNotFound(FluoroError):
     """The command after `fluoro run` is not on PATH."""
 
 

@@ -68,7 +68,8 @@ def capture(service_name: str = "test") -> Iterator[Spans]:
     unless the block itself raised.
     """
     spans = Spans()
-    before = (recorder.service_name, recorder.origin, recorder.sink, recorder.sampler, diagnostics.strict)
+    names = recorder.__slots__
+    before, strict = [getattr(recorder, name) for name in names], diagnostics.strict
     token = current_node.set(None)
     recorder.configure(service_name=service_name, sink=spans.put)
     diagnostics.strict = True
@@ -76,7 +77,9 @@ def capture(service_name: str = "test") -> Iterator[Spans]:
         yield spans
         left_open = recorder.current()
     finally:
-        recorder.service_name, recorder.origin, recorder.sink, recorder.sampler, diagnostics.strict = before
+        for name, value in zip(names, before, strict=True):
+            setattr(recorder, name, value)
+        diagnostics.strict = strict
         current_node.reset(token)
     if left_open is not None:
         raise AssertionError(f"left open: {left_open.segment.name!r} {left_open.segment.operation!r}")

@@ -49,6 +49,11 @@ class Client:
         self.connection.close()
 
 
+def asked_in_order(segments: list[Segment]) -> list[Segment]:
+    """By start: a request can end after its client has the answer and has sent the next one."""
+    return sorted(segments, key=lambda segment: segment.start)
+
+
 class HttpServerContract:
     """Subclass and fill in; the tests come along."""
 
@@ -152,7 +157,7 @@ class HttpServerContract:
         assert ask("GET", "/no/such/path/1")[0] == 404
         assert ask("GET", "/no/such/path/2")[0] == 404
         assert ask("FROBNICATE", "/items")[0] == 405
-        first, second, third = spans.take(3)
+        first, second, third = asked_in_order(spans.take(3))
         assert first.operation == second.operation == "GET unmatched"
         assert third.operation in ("OTHER unmatched", "OTHER /items")
         assert first.error
@@ -160,7 +165,7 @@ class HttpServerContract:
     def test_a_mounted_application_is_one_request(self, ask: Client, spans: Spans) -> None:
         assert ask("GET", "/sub/things/x")[0] == 200
         assert ask("GET", "/sub/nothing")[0] == 404
-        matched, unmatched = spans.take(2)
+        matched, unmatched = asked_in_order(spans.take(2))
         assert matched.operation == "GET /sub/things/{name}"
         assert unmatched.operation in ("GET unmatched", "GET /sub/{path}")
 

@@ -14,10 +14,12 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -187,7 +189,16 @@ def test_the_figures_move(demo: Demo):
 
 
 def test_some_payments_fail_in_every_way(demo: Demo):
+    """With some help: the public alone needs minutes to meet every mood of the bank."""
+
+    def buy(_number: int) -> None:
+        with httpx.Client(base_url=demo.found["The tea shop"], timeout=60, trust_env=False) as customer:
+            customer.post("/cart", data={"sku": "rooibos"})
+            customer.post("/checkout", data={"customer": "Grace"})
+
     def troubled() -> bool:
+        with ThreadPoolExecutor(4) as customers:
+            list(customers.map(buy, range(24)))
         node = by_kind(demo.graph()).get(("payment", ""), {})
         return all(node.get(outcome) for outcome in ["ok", "error", "throttle", "fault"])
 

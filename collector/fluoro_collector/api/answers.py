@@ -24,7 +24,7 @@ MAX_RANGE_S = 92 * 86_400  # a query over more time is answered 400
 LATEST = float((1 << 32) - 7200)  # epoch seconds; minutes are stored as 32 bits
 
 
-class BadRequest(Exception):  # noqa: N818 - an answer, not a fault of ours
+class BadRequest(Exception):
     """`message` names the parameter and a value that works."""
 
 

@@ -1,4 +1,4 @@
-"""OTLP trace requests, protobuf and JSON → segments. The mapping itself is `otlp_spans` and `fluoro.otel_semantics`."""
+"""OTLP trace requests, protobuf and JSON → segments. The mapping itself is `otlp_spans` and `fluoro.otel.semantics`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import msgspec
 
 from fluoro.errors import WireError
 from fluoro.model import Segment
-from fluoro.otel_semantics import from_bytes
+from fluoro.otel.semantics import from_bytes
 from fluoro_collector.decode.decoded import Decoded, Rejection
 from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, origin_of, to_segment
 from fluoro_collector.decode.plain import MAX_DEPTH, TooDeepError
@@ -64,7 +64,7 @@ def decode_json(data: bytes) -> Decoded:
             for span in _list(scope_spans, "spans"):
                 try:
                     segments.append(to_segment(_raw(span), shared))
-                except BadSpanError as error:  # noqa: PERF203
+                except BadSpanError as error:
                     out.rejections.append(Rejection(error.code, str(error), _shown_id(span)))
                 except TooDeepError as error:
                     out.rejections.append(Rejection("InvalidSegment", f"an attribute is {error}", _shown_id(span)))

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from fluoro.errors import WireError
 from fluoro.model import Segment
-from fluoro.otel_semantics import from_bytes
+from fluoro.otel.semantics import from_bytes
 from fluoro_collector.decode.decoded import Decoded, Rejection
 from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, origin_of, to_segment
 from fluoro_collector.decode.plain import MAX_DEPTH, TooDeepError
@@ -48,7 +48,7 @@ def _spans(spans: Any, shared: Origin, segments: list[Segment], rejections: list
     for span in spans:
         try:
             segments.append(to_segment(_raw(span), shared))
-        except BadSpanError as error:  # noqa: PERF203
+        except BadSpanError as error:
             rejections.append(Rejection(error.code, str(error), span.span_id.hex() if len(span.span_id) == 8 else ""))
         except TooDeepError as error:
             rejections.append(Rejection("InvalidSegment", f"an attribute is {error}", span.span_id.hex()))
@@ -135,7 +135,7 @@ def _resource_spans(data: bytes, out: Decoded) -> None:
         for pair in (body for number, body in frames(message) if number == 1):
             try:
                 attributes |= _attributes([KeyValue.FromString(pair)])
-            except DecodeError:  # noqa: PERF203
+            except DecodeError:
                 unreadable += 1
     if unreadable:
         attributes["fluoro.unreadable_attributes"] = unreadable
@@ -150,7 +150,7 @@ def _resource_spans(data: bytes, out: Decoded) -> None:
         for encoded in (body for number, body in scope_spans if number == 2):
             try:
                 spans.append(SpanMessage.FromString(encoded))
-            except DecodeError:  # noqa: PERF203
+            except DecodeError:
                 out.rejections.append(Rejection("InvalidSegment", _UNREADABLE))
         _spans(spans, Origin(resource, origin, scope), segments, out.rejections)
     out.batches.append((resource, segments))

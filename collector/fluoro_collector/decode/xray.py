@@ -47,7 +47,7 @@ def decode(documents: Iterable[str | bytes]) -> Decoded:
         try:
             root = _object(document)
             _decode_one(root, grouped, rejections)
-        except _RefusedError as refused:  # noqa: PERF203
+        except _RefusedError as refused:
             rejections.append(refused.rejection)
     return Decoded(list(grouped.values()), rejections)
 

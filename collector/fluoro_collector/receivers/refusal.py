@@ -30,7 +30,7 @@ ANSWERS = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of ours
+class Refusal(Exception):
     """A whole request is not taken. `reason` is a key of ANSWERS, `retry_after_s` 0 when a retry cannot help.
 
     `message` is for the sender and quotes nothing of the payload.

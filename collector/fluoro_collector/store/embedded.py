@@ -6,6 +6,7 @@ connection to each concurrent call. One process owns a data directory, and one p
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -35,23 +36,30 @@ def insert_block(connection: Any, statement: str, structure: Mapping[str, str], 
     streaming insert drops the errors of the write itself (too many parts, a violated constraint, a full disk), and data
     inside the statement's text is cut at an empty line.
     """
-    columns = ", ".join(f"`{name}` {kind}" for name, kind in structure.items()).replace("\\", "\\\\").replace("'", "\\'")
+    columns = (
+        ", ".join(f"`{name}` {kind}" for name, kind in structure.items()).replace("\\", "\\\\").replace("'", "\\'")
+    )
     with _file(block) as path:
         source = path.replace("\\", "\\\\").replace("'", "\\'")
-        connection.query(f"{statement} SELECT * FROM file('{source}', 'Native', '{columns}') SETTINGS max_threads = 1", "Native")
+        connection.query(
+            # Escaped above; the names and types are ours.
+            f"{statement} SELECT * FROM file('{source}', 'Native', '{columns}') SETTINGS max_threads = 1",  # noqa: S608
+            "Native",
+        )
 
 
 @contextmanager
 def _file(data: bytes) -> Iterator[str]:
     """The path of a file with `data`, in memory where the system can."""
     if sys.platform == "linux":
-        descriptor = os.memfd_create("fluoro-block")
-        with open(descriptor, "wb", buffering=0) as file:
+        with os.fdopen(os.memfd_create("fluoro-block"), "wb") as file:
             file.write(data)
-            yield f"/proc/self/fd/{descriptor}"
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
     else:
-        with tempfile.NamedTemporaryFile(buffering=0) as file:
+        with tempfile.NamedTemporaryFile() as file:
             file.write(data)
+            file.flush()
             yield file.name
 
 
@@ -64,8 +72,8 @@ class Embedded:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.directory} cannot be the data directory: {error.strerror}") from error
-        from chdb import _chdb  # 0.3 s and 260 MB: only a process that owns a store pays
-
+        # 0.3 s and 260 MB: only a process that owns a store pays.
+        _chdb: Any = importlib.import_module("chdb._chdb")
         _chdb.set_signal_handlers_enabled(0)
         self._connect = _chdb.connect
         self._lock = threading.Lock()

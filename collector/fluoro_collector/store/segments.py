@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fluoro.model import Annotation, Cause, Event, Http, Kind, Link, Resource, Segment, Sql
-
 from fluoro_collector.decode.peer import peer
 
 from .resources import resource_id
@@ -93,7 +92,9 @@ _events = msgspec.json.Decoder(list[Event]).decode
 
 _NO_HTTP = Http()
 _NOTHING: dict[str, Any] = {}
-_EXACT = 1 << 53  # integers up to here are exact in a Float64, so a whole number below comes back as int, above as float
+_EXACT = (
+    1 << 53
+)  # integers up to here are exact in a Float64, so a whole number below comes back as int, above as float
 # Bytes without which no annotation in JSON text needs a note: a text that looks like a boolean, a whole float, NaN, and
 # (with every digit made 0) an integer of 16 digits. One scan of a batch replaces a look at every value.
 _AMBIGUOUS = (b'"true"', b'"false"', b".0,", b".0}", b":null")

@@ -26,7 +26,7 @@ from .errors import classify
 from .parameters import serialize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _UNKNOWN_DATABASE = 81
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,7 +43,7 @@ _CLIENT_SETTINGS = {
     "server_side_params": True,
 }
 _TRUE = frozenset({"1", "true", "yes"})
-_OPTIONS = {
+_OPTIONS: dict[str, Callable[[str], Any]] = {
     "secure": lambda text: text.lower() in _TRUE,
     "verify": lambda text: text.lower() in _TRUE,
     "compression": lambda text: text if text in ("lz4", "lz4hc", "zstd") else text.lower() in _TRUE,
@@ -70,7 +70,7 @@ class _Text:
 class _In(BlockInputStream):  # type: ignore[misc]
     """The driver's block reader, with the values of `columns`."""
 
-    def read(self, use_numpy: bool | None = None) -> ColumnOrientedBlock:
+    def read(self, use_numpy: bool | None = None) -> ColumnOrientedBlock:  # noqa: ARG002 - the driver passes it
         revision = self.context.server_info.used_revision
         info = BlockInfo()
         if revision >= defines.DBMS_MIN_REVISION_WITH_BLOCK_INFO:
@@ -277,7 +277,7 @@ class Server:
             connection = self._new("")
             try:
                 connection.run(f"CREATE DATABASE IF NOT EXISTS `{database}`", {})
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 - the driver raises its own, OSError, EOFError, struct.error
                 raise self._error(failure) from None
             finally:
                 connection.disconnect()

@@ -36,7 +36,7 @@ def refresh_control(default: str) -> int | None:
     """Seconds between refreshes from `?refresh=`, None for off. A custom range does not move, so it is not refreshed."""
     custom = st.session_state.get("range") == ranges.CUSTOM
     # Options are shown as they are: with a format_func the URL would carry the shown text.
-    st.markdown(":material/autorenew:", width="content", help="How often the page asks again")
+    st.markdown(":material/autorenew:", width="content")
     name = st.selectbox(
         "Refresh",
         list(ranges.REFRESH),

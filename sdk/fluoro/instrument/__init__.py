@@ -51,7 +51,7 @@ TABLE = (
     Target("starlette", "fastapi.applications", "fluoro.instrument.asgi", "fastapi", "0.100"),
     Target("botocore", "botocore.client", "fluoro.instrument.botocore", "botocore", "1.29"),
     Target("sqlite3", "sqlite3", "fluoro.instrument.sqlite3"),
-    Target("opentelemetry", "opentelemetry.trace", "fluoro.otel", "opentelemetry-api", "1.26"),
+    Target("opentelemetry", "opentelemetry.trace", "fluoro.otel.provider", "opentelemetry-api", "1.26"),
 )
 
 # name of the target's module → "patched", "disabled", or why it was left alone. What `fluoro doctor` will show.

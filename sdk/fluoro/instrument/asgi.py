@@ -84,5 +84,5 @@ def _silence_own_telemetry(app: Any) -> None:
     if not isinstance(telemetry, dict) or not telemetry.get("tracing") or telemetry.get("tracer_provider") is not None:
         return
     trace = modules.get("opentelemetry.trace")
-    if trace is not None and type(trace.get_tracer_provider()).__module__ == "fluoro.otel":
+    if trace is not None and type(trace.get_tracer_provider()).__module__ == "fluoro.otel.provider":
         telemetry["tracing"] = False

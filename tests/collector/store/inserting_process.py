@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from contracts.segments import RESOURCE, full_segment
-
 from fluoro_collector.store.embedded import Embedded
 from fluoro_collector.store.store import Store
 
@@ -18,7 +17,9 @@ def main(directory: str) -> None:
     number = 0
     while True:
         number += 1
-        store.insert([(RESOURCE, [full_segment(id=number * PER_BATCH + k) for k in range(PER_BATCH)])], f"batch-{number}")
+        store.insert(
+            [(RESOURCE, [full_segment(id=number * PER_BATCH + k) for k in range(PER_BATCH)])], f"batch-{number}"
+        )
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
 

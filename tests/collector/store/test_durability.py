@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from contracts.segments import RESOURCE, full_segment
 
+from contracts.segments import RESOURCE, full_segment
 from fluoro_collector.store.embedded import Embedded
 from fluoro_collector.store.engine import StoreError
 from fluoro_collector.store.store import Store, open_engine
@@ -45,7 +45,9 @@ def test_a_killed_process_loses_nothing_and_replay_stores_once(tmp_path: Path, a
         stored = store.count()
         assert stored in {last * PER_BATCH, (last + 1) * PER_BATCH}
         for number in range(1, last + 3):
-            store.insert([(RESOURCE, [full_segment(id=number * PER_BATCH + k) for k in range(PER_BATCH)])], f"batch-{number}")
+            store.insert(
+                [(RESOURCE, [full_segment(id=number * PER_BATCH + k) for k in range(PER_BATCH)])], f"batch-{number}"
+            )
         assert store.count() == (last + 2) * PER_BATCH
         ids = store.engine.query("SELECT id FROM segments ORDER BY id")["id"]
         assert ids == list(range(PER_BATCH, (last + 3) * PER_BATCH))

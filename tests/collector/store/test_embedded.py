@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contracts.store import StoreContract
 
+from contracts.store import StoreContract
 from fluoro_collector.store.embedded import Embedded
 
 

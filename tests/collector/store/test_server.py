@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from clickhouse_front import running_front
 from contracts.store import StoreContract
-
 from fluoro_collector.store.server import Server
 
 

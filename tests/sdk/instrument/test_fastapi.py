@@ -11,9 +11,9 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from opentelemetry import trace
 
-from contracts.http_server import Client, HttpServerContract
+from contracts.http_server import Client, HttpServerContract, asked_in_order
 from contracts.serve_asgi import serve_asgi
-from fluoro.otel import TracerProvider
+from fluoro.otel.provider import TracerProvider
 from fluoro.recorder import recorder
 from fluoro.testing import Spans
 
@@ -93,7 +93,7 @@ class TestFastAPI(HttpServerContract):
         assert ask("GET", "/v1/orders/5")[0] == 200
         assert ask("GET", "/v1/orders/x")[0] == 422
         assert ask("DELETE", "/v1/orders/5")[0] == 405
-        assert [request.operation for request in spans.take(3)] == [
+        assert [request.operation for request in asked_in_order(spans.take(3))] == [
             "GET /v1/orders/{id}",
             "GET /v1/orders/{id}",
             "DELETE /v1/orders/{id}",

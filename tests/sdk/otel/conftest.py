@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry import trace
 
-import fluoro.otel
+import fluoro.otel.provider
 from fluoro.instrument import _patch
 from fluoro.testing import Spans
 
@@ -14,7 +14,7 @@ from fluoro.testing import Spans
 def otel(spans: Spans) -> Iterator[Spans]:
     """fluoro as OpenTelemetry's provider; the finished segments."""
     before = _patch.patched_count()
-    assert fluoro.otel.install()
+    assert fluoro.otel.provider.install()
     yield spans
     _patch.undo_since(before)
 

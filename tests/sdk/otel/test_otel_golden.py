@@ -8,7 +8,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
-import fluoro.otel
+import fluoro.otel.provider
 from fluoro import testing
 from fluoro.instrument import _patch
 from golden_segments import IDENTITY, cases, told
@@ -22,7 +22,7 @@ REMOTE = NonRecordingSpan(SpanContext(5, 6, is_remote=True, trace_flags=TraceFla
 def otel(spans):
     """The service of the golden files has another name."""
     before = _patch.patched_count()
-    fluoro.otel.install()
+    fluoro.otel.provider.install()
     with testing.capture("shop") as captured:
         yield captured
     _patch.undo_since(before)

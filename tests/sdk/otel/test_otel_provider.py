@@ -11,7 +11,7 @@ import pytest
 from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.trace import SpanKind
 
-import fluoro.otel
+import fluoro.otel.provider
 from fluoro.recorder import recorder
 
 SDK = Path(__file__).parents[3] / "sdk"
@@ -35,9 +35,9 @@ def in_a_fresh_process(code: str) -> str:
 def test_no_opentelemetry_sdk_is_loaded():
     output = in_a_fresh_process("""
         import sys
-        import fluoro.otel
+        import fluoro.otel.provider
         from opentelemetry import trace
-        assert fluoro.otel.install() and fluoro.otel.install()
+        assert fluoro.otel.provider.install() and fluoro.otel.provider.install()
         with trace.get_tracer("lib").start_as_current_span("a"):
             pass
         print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "google", "grpc"))])
@@ -49,8 +49,8 @@ def test_a_tracer_taken_before_installation_records_afterwards():
     output = in_a_fresh_process("""
         from opentelemetry import trace
         early = trace.get_tracer("early")
-        import fluoro.otel, fluoro.testing
-        fluoro.otel.install()
+        import fluoro.otel.provider, fluoro.testing
+        fluoro.otel.provider.install()
         with fluoro.testing.capture() as spans:
             with early.start_as_current_span("a"):
                 pass
@@ -62,12 +62,12 @@ def test_a_tracer_taken_before_installation_records_afterwards():
 def test_a_provider_that_the_application_sets_wins():
     output = in_a_fresh_process("""
         from opentelemetry import trace
-        import fluoro.otel
+        import fluoro.otel.provider
         class Own(trace.NoOpTracerProvider): pass
-        fluoro.otel.install()
+        fluoro.otel.provider.install()
         trace.set_tracer_provider(Own())
         print(type(trace.get_tracer_provider()).__name__)
-        print(fluoro.otel.install())
+        print(fluoro.otel.provider.install())
     """)
     assert output.splitlines()[:2] == ["Own", "False"]
     assert "OpenTelemetry spans stay with __main__.Own" in output
@@ -87,8 +87,8 @@ def test_a_parallel_provider_of_opentelemetrys_own_nests_with_our_spans(otel):
 
 def test_provider(otel):
     provider = trace.get_tracer_provider()
-    assert type(provider) is fluoro.otel.TracerProvider
-    assert type(provider).__module__ == "fluoro.otel"
+    assert type(provider) is fluoro.otel.provider.TracerProvider
+    assert type(provider).__module__ == "fluoro.otel.provider"
     assert provider
     tracer = provider.get_tracer(
         instrumenting_module_name="m", instrumenting_library_version="1", schema_url="u", attributes={"a": 1}

@@ -1,5 +1,5 @@
 """What a call's OpenTelemetry attributes say about the other side: its name on the map, and the `aws` and `sql`
-sections. Pure; used by `otel_semantics` only. A key that a section carries is taken out of the attributes.
+sections. Pure; used by `semantics` only. A key that a section carries is taken out of the attributes.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fluoro.otel_semantics import from_bytes
+from fluoro.otel.semantics import from_bytes
 
 PLAIN = frozenset({str, bool, int, float})
 _MAX_DEPTH = 16

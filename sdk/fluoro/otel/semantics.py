@@ -11,7 +11,7 @@ from base64 import b64encode
 from typing import Any
 
 from fluoro.model import Cause, ExceptionRecord, Http, Kind, Segment
-from fluoro.otel_peers import address, aws, database, is_aws, message_source, remote_name
+from fluoro.otel.peers import address, aws, database, is_aws, message_source, remote_name
 
 MAX_NAME = 200
 MAX_ANNOTATIONS = 200

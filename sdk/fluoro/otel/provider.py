@@ -18,16 +18,16 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
-from fluoro import activation, diagnostics
+from fluoro import diagnostics
 from fluoro.context import current_node
 from fluoro.instrument import _patch
 from fluoro.model import Kind
-from fluoro.otel_context import AttachToken, Node, RuntimeContext, api_of, detach, remote_of
-from fluoro.otel_ids import UnsampledSpan
-from fluoro.otel_propagation import Propagator
-from fluoro.otel_semantics import is_segment
-from fluoro.otel_span import Scope, Span, add_link
-from fluoro.otel_values import copied
+from fluoro.otel.context import AttachToken, Node, RuntimeContext, api_of, detach, remote_of
+from fluoro.otel.ids import UnsampledSpan
+from fluoro.otel.propagation import Propagator
+from fluoro.otel.semantics import is_segment
+from fluoro.otel.span import Scope, Span, add_link
+from fluoro.otel.values import copied
 from fluoro.propagation import Parent
 from fluoro.recorder import Span as LiveSpan
 from fluoro.recorder import recorder
@@ -58,8 +58,8 @@ class TracerProvider(trace.TracerProvider):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait until everything recorded has been sent, at most `timeout_millis`. True if it has."""
-        sender = activation.sender
-        return True if sender is None else bool(sender.flush(timeout_millis / 1_000))
+        flush = recorder.flush
+        return True if flush is None else flush(timeout_millis / 1_000)
 
     def shutdown(self) -> None:
         """Send what is queued, at most 2 s. Recording goes on: the process's other spans are not this provider's."""
@@ -84,7 +84,7 @@ class Tracer(trace.Tracer):
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def start_span(  # noqa: PLR0917  the API's parameters, which instrumentations pass by position too
+    def start_span(
         self,
         name: str,
         context: Context | None = None,
@@ -117,7 +117,7 @@ class Tracer(trace.Tracer):
             processor.on_start(span, context)
         return span
 
-    def start_as_current_span(  # type: ignore[override]  # noqa: PLR0917  # typed as a generator there
+    def start_as_current_span(  # type: ignore[override]  # typed as a generator there
         self,
         name: str,
         context: Context | None = None,

@@ -15,8 +15,8 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from fluoro.context import current_node
-from fluoro.otel_ids import RemoteSpan, UnsampledSpan, parent_from
-from fluoro.otel_span import NativeSpan, Span
+from fluoro.otel.ids import RemoteSpan, UnsampledSpan, parent_from
+from fluoro.otel.span import NativeSpan, Span
 from fluoro.propagation import Parent
 from fluoro.recorder import Span as LiveSpan
 from fluoro.recorder import recorder

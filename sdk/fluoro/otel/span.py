@@ -18,9 +18,9 @@ from opentelemetry.trace import (
 
 from fluoro import diagnostics
 from fluoro.model import Event, Kind, Link, Segment
-from fluoro.otel_ids import span_context
-from fluoro.otel_semantics import apply, explain
-from fluoro.otel_values import PLAIN, copied, plain
+from fluoro.otel.ids import span_context
+from fluoro.otel.semantics import apply, explain
+from fluoro.otel.values import PLAIN, copied, plain
 from fluoro.recorder import Span as LiveSpan
 
 KINDS = tuple(SpanKind)  # SpanKind's numbers are Kind's
@@ -31,7 +31,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Span(ApiSpan):
     """A span started through OpenTelemetry's API.
 
-    Attributes are kept as they were given; when the span ends, `otel_semantics.apply` turns them into the segment's
+    Attributes are kept as they were given; when the span ends, `semantics.apply` turns them into the segment's
     fields, exactly as the collector does for a span that arrives by OTLP. Writes after the end are ignored.
     """
 

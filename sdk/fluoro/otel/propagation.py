@@ -8,8 +8,8 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
 from opentelemetry.trace import get_current_span, set_span_in_context
 
-from fluoro.otel_context import live_of
-from fluoro.otel_ids import RemoteSpan
+from fluoro.otel.context import live_of
+from fluoro.otel.ids import RemoteSpan
 from fluoro.propagation import TRACEPARENT, TRACESTATE, XRAY, extract, inject
 
 

@@ -85,11 +85,7 @@ def make_plan(wishes: Wishes, work: Path, ports: Ports, environ: Mapping[str, st
 
     def traced(name: str, *command: str, ready: Callable[[Child], bool] | None = None) -> Process:
         """The one thing the shop needs to be seen: `fluoro run` in front of the command."""
-        run = (
-            python(*command)
-            if name == "worker"
-            else python("fluoro", "run", "--service", name, "--", *python(*command))
-        )
+        run = python("fluoro", "run", "--service", name, "--", *python(*command))
         return Process(name, run, traced_env, ready or listens(port[name]))
 
     def fastapi(name: str) -> Process:

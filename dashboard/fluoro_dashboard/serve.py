@@ -71,7 +71,8 @@ def settings(host: str, port: int) -> dict[str, object]:
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "type",
         "client.showSidebarNavigation": False,
-        "logger.level": "warning",
+        # A warning would come with a stack each time a button sets the time range, whose widget has a default too.
+        "logger.level": "error",
         "logger.hideWelcomeMessage": True,
         **theme.options(),
     }

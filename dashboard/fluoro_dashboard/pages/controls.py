@@ -15,14 +15,13 @@ _WHOLE = "_refresh_whole_page"
 
 def time_range_control() -> None:
     """`?range=` as buttons; `custom` opens two inputs, whose values live in `?from=` and `?to=`."""
-    # Not the widget's own default: a default and a value set by a button do not go together.
-    if "range" not in st.session_state and st.query_params.get("range") not in (*ranges.PRESETS, ranges.CUSTOM):
-        st.session_state["range"] = ranges.DEFAULT
     st.segmented_control(
         "Time range",
         [*ranges.PRESETS, ranges.CUSTOM],
+        default=ranges.DEFAULT,
         required=True,
         key="range",
+        persist_state="session",
         bind="query-params",
         label_visibility="collapsed",
         on_change=_range_picked,

@@ -7,6 +7,9 @@ recomputed minute also gets a row with an empty key: it says which version is cu
 
 A new row can change other minutes of its trace: a late callee takes the inferred node away from its caller's minute. So
 a dirty minute makes all minutes dirty in which its new traces have rows (within `REACH`).
+
+A trace arrives in pieces, from several senders. Rows that came in during the last `settle_s` seconds are not settled: the
+map does not yet draw what the missing pieces would deny (`graph_minutes.sql`), and their minutes stay dirty.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from fluoro_collector.query.graph_minutes import MINUTE, graph_minutes
+from fluoro_collector.query.graph_minutes import ALL_SETTLED, MINUTE, Live, graph_minutes
 from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
 
@@ -27,6 +30,8 @@ CHUNK_MINUTES = 120
 MARGIN_MS = 300_000
 # A crash in the middle of a run loses at most what came in since the run before it.
 RESTART_MARGIN_MS = 3_600_000
+# OpenTelemetry SDKs send every 5 s, ours every 0.25 s; a lost second is sent again.
+SETTLE_S = 10.0
 
 _LOW = "LowCardinality(String)"
 _FIGURES = {
@@ -64,15 +69,24 @@ _RENAMED = {"name": "target_name", "type": "target_type", "kind": "relation"}
 _EMPTY: dict[str, Any] = {"UInt8": 0, "UInt64": 0, _LOW: "", "Map(UInt8, UInt64)": {}}
 
 
+class _Report(NamedTuple):
+    """What is known of a dirty minute: serial number and monotonic time of the last report, epoch ms of the first."""
+
+    serial: int
+    last: float
+    first_ms: int
+
+
 class Rollup:
     """Thread-safe. `touched` never blocks on the engine; `run_once` and `dirty` do."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, settle_s: float = 0) -> None:
         self._engine = engine
+        self._settle_s = settle_s
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._looking_up = threading.Lock()
-        self._touched: dict[int, int] = {}  # minute → serial number of the last report
+        self._touched: dict[int, _Report] = {}
         self._serial = 0
         self._version = -1  # of the last run; -1 = not looked up yet
         self._since_ms = 0  # rows received later may not be rolled up
@@ -81,15 +95,21 @@ class Rollup:
         """Rows were committed whose `start` lies in these minutes (epoch seconds; any second of the minute will do)."""
         with self._lock:
             self._serial += 1
-            for minute in minutes:
-                self._touched[minute // MINUTE * MINUTE] = self._serial
+            now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+            for second in minutes:
+                minute = second // MINUTE * MINUTE
+                before = self._touched.get(minute)
+                self._touched[minute] = _Report(self._serial, now, before.first_ms if before else now_ms)
 
     def run_once(self) -> int:
-        """Recompute what is dirty; the number of minutes replaced. Raises StoreError, StoreBusy; then all stays dirty."""
+        """Recompute what is dirty and settled; the number of minutes replaced. Raises StoreError, StoreBusy; then all
+        stays dirty.
+        """
         with self._running:
             self._look_up()
+            settled = time.monotonic() - self._settle_s
             with self._lock:
-                touched = dict(self._touched)
+                touched = {minute: report for minute, report in self._touched.items() if report.last <= settled}
             if not touched:
                 return 0
             now = time.time_ns()
@@ -98,19 +118,22 @@ class Rollup:
             for chunk in self._chunks(minutes):
                 self._replace(chunk, version)
             with self._lock:
-                for minute, serial in touched.items():
-                    if self._touched[minute] == serial:
+                for minute, report in touched.items():
+                    if self._touched[minute] == report:
                         del self._touched[minute]
                 self._version = version
-                self._since_ms = now // 1_000_000 - MARGIN_MS
+                waiting = (report.first_ms for report in self._touched.values())
+                self._since_ms = min(waiting, default=now // 1_000_000) - MARGIN_MS
             return len(minutes)
 
-    def dirty(self, first: int, last: int) -> list[int]:
-        """Minutes in [first, last) whose stored rows are out of date, ascending."""
+    def dirty(self, first: int, last: int) -> Live:
+        """The minutes in [first, last) whose stored rows are out of date, and since when rows are not settled."""
         self._look_up()
+        settled_ms = ALL_SETTLED if not self._settle_s else time.time_ns() // 1_000_000 - int(self._settle_s * 1000)
         with self._lock:
             touched = sorted(m for m in self._touched if first - REACH <= m < last + REACH)
-        return [minute for minute in self._widen(touched) if first <= minute < last] if touched else []
+        minutes = [minute for minute in self._widen(touched) if first <= minute < last] if touched else []
+        return Live(minutes, settled_ms)
 
     def _look_up(self) -> None:
         """Once per process: what an earlier process left undone."""
@@ -120,9 +143,10 @@ class Rollup:
             version = int(self._engine.query("SELECT max(version) AS version FROM nodes_1m")["version"][0])
             since = max(version // 1_000_000 - RESTART_MARGIN_MS, 0)
             found = self._engine.query(statement("unrolled_minutes"), {"since": since, "margin": MARGIN_MS})
+            report = _Report(0, time.monotonic(), since)
             with self._lock:
                 for minute in found["minute"]:
-                    self._touched.setdefault(minute, 0)
+                    self._touched.setdefault(minute, report)
                 self._since_ms = since
                 self._version = version
 

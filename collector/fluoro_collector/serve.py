@@ -21,7 +21,7 @@ from fluoro_collector.receivers.grpc import GrpcDoor
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.udp import UdpDoor
 from fluoro_collector.receivers.web import WebServer, build_app
-from fluoro_collector.rollup import Rollup
+from fluoro_collector.rollup import SETTLE_S, Rollup
 from fluoro_collector.settings import Settings
 from fluoro_collector.state import State
 from fluoro_collector.store.store import Store, open_engine
@@ -49,7 +49,7 @@ async def _serve(settings: Settings, ports: Ports) -> int:
         # After the engine is loaded: whatever handlers it may have installed, ours win.
         stop = _on_signals()
         counters = Counters()
-        rollup = Rollup(store.engine)
+        rollup = Rollup(store.engine, settle_s=SETTLE_S)
         await stack.enter_async_context(_rolling_up(rollup, counters, settings.rollup_interval))
         ingest = Ingest(store, counters, max_buffer_bytes=settings.max_buffer_bytes, touched=rollup.touched)
         stack.push_async_callback(ingest.close)

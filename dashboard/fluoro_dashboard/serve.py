@@ -71,8 +71,7 @@ def settings(host: str, port: int) -> dict[str, object]:
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "type",
         "client.showSidebarNavigation": False,
-        # A warning would come with a stack each time a button sets the time range, whose widget has a default too.
-        "logger.level": "error",
+        "logger.level": "warning",
         "logger.hideWelcomeMessage": True,
         **theme.options(),
     }

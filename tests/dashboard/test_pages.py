@@ -116,7 +116,7 @@ def test_an_empty_range_offers_the_newest_data(open_page):
     app = open_page("map", "old", range="5m")
     assert "30.0 days ago" in texts(app)
     next(button for button in app.button if button.label == "Show the newest").click().run()
-    assert app.session_state["range"] == "custom"
+    assert app.query_params["range"] == "custom"
     newest = time.time() - 30 * 86400
     assert int(app.query_params["from"]) < newest < int(app.query_params["to"])
     assert payload(app, "service_map")

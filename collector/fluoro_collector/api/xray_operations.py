@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.graph_minutes import MINUTE, graph_minutes
+from fluoro_collector.query.graph_minutes import MINUTE, Dirty, graph_minutes
 from fluoro_collector.query.ids import parse_trace_id
-from fluoro_collector.query.service_graph import Dirty, Graph, service_graph
+from fluoro_collector.query.service_graph import Graph, service_graph
 from fluoro_collector.query.trace import rows
 from fluoro_collector.query.traces import SECOND, CursorError, parse_cursor, search, summary_facts, summary_rows
 from fluoro_collector.store.engine import Engine

@@ -5,8 +5,12 @@
 -- come before uses (tag 1) of the same id, and arrayFill hands the definition on. Memory stays linear in the trace;
 -- arrayMap with indexOf copies the whole array for every element (measured: 12 GB for one trace of 40,000 spans).
 --
+-- A trace arrives in pieces. Until a row is settled, what only a missing piece would tell is left open: a call without an
+-- answer is not an inferred node yet, and a request without its caller has no client yet.
+--
 -- {minutes:Array(UInt32)} epoch seconds of the minutes wanted, {first:UInt32} the first, {last:UInt32} the end of the last,
 -- {ids:Array(FixedString(16))} only these traces; empty = all
+-- {settled:Int64} epoch ms: rows received until then are settled
 WITH
 deduplicated AS
 (
@@ -24,7 +28,8 @@ deduplicated AS
         service,
         origin,
         peer_name,
-        peer_type
+        peer_type,
+        toUnixTimestamp64Milli(received) > {settled:Int64} AS young
     FROM segments
     WHERE start >= toDateTime({first:UInt32}, 'UTC') - INTERVAL 1 HOUR
       AND start < toDateTime({last:UInt32}, 'UTC') + INTERVAL 1 HOUR
@@ -79,7 +84,7 @@ traces AS
         ))) AS owners,
         groupArray((
             id, parent_id, minute, duration, in_progress, outcome, role,
-            environment, service, origin, peer_name, peer_type
+            environment, service, origin, peer_name, peer_type, young
         )) AS fields
     FROM deduplicated
     GROUP BY trace_id
@@ -96,7 +101,8 @@ members AS
         (fields.3, fields.4, fields.5, fields.6, fields.8) AS figures,
         (if(owned, owners.2, toString(fields.9)), if(owned, owners.3, toString(fields.10))) AS owner,
         (toString(fields.9), toString(fields.10)) AS node,
-        (toString(fields.11), toString(fields.12)) AS peer
+        (toString(fields.11), toString(fields.12)) AS peer,
+        fields.13 AS young
     FROM traces
     ARRAY JOIN fields, owners
 ),
@@ -111,7 +117,8 @@ families AS
         anyIf(figures, link.2) AS parent_figures,
         anyIf(owner, link.2) AS parent_owner,
         anyIf(peer, link.2) AS parent_peer,
-        groupArrayIf((figures, node, peer, role = 2), NOT link.2) AS children,
+        anyIf(young, link.2) AS parent_young,
+        groupArrayIf((figures, node, peer, role = 2, young), NOT link.2) AS children,
         arrayDistinct(arrayMap(child -> child.2, arrayFilter(child -> NOT child.4, children))) AS answering,
         arrayExists(child -> child.4, children) AS queued
     FROM members
@@ -123,12 +130,12 @@ observations AS
     SELECT arrayJoin(arrayConcat(
         -- A segment is a request of its own node.
         arrayMap(
-            child -> ('node', child.1, ('', ''), child.2, false, NOT present AND NOT (child.4 AND child.3.1 != '')),
+            child -> ('node', child.1, ('', ''), child.2, false, NOT present AND NOT child.5 AND NOT (child.4 AND child.3.1 != '')),
             children
         ),
         -- A call that no segment answers is a request of an inferred node; a queue stays when a consumer took the message.
         if(
-            present AND parent_role = 3 AND parent_peer.1 != '' AND (empty(answering) OR queued),
+            present AND parent_role = 3 AND parent_peer.1 != '' AND (queued OR (empty(answering) AND NOT parent_young)),
             [
                 ('node', parent_figures, ('', ''), parent_peer, true, false),
                 ('sync', parent_figures, parent_owner, parent_peer, false, false)
@@ -156,7 +163,10 @@ observations AS
                 false,
                 false
             ),
-            arrayFilter(child -> parent_role != 3 OR child.4, children)
+            arrayFilter(
+                child -> if(present, parent_role != 3 OR child.4, NOT child.5 OR (child.4 AND child.3.1 != '')),
+                children
+            )
         ))
     )) AS observation
     FROM families

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, graph_minutes
+from .graph_minutes import MINUTE, Dirty, graph_minutes
 from .sql import statement
 from .statistics import FIGURES, Figures, Statistics, figures
 
-Dirty = Callable[[int, int], list[int]]
 NodeKey = tuple[str, str]
 EdgeKey = tuple[NodeKey, NodeKey, str]
 
@@ -154,16 +153,16 @@ def whole_minutes(start: float, end: float) -> tuple[int, int]:
 def service_graph(engine: Engine, dirty: Dirty, start: float, end: float) -> ServiceGraph:
     """The map of requests and calls that began in [start, end) (epoch seconds).
 
-    `dirty(first, last)` names the minutes whose rolled-up rows are out of date (`Rollup.dirty`).
+    `dirty(first, last)` names the minutes to compute live (`Rollup.dirty`).
     """
     first, last = whole_minutes(start, end)
     live = dirty(first, last)
     graph = Graph()
-    params = {"first": first, "last": last, "dirty": live}
+    params = {"first": first, "last": last, "dirty": live.minutes}
     graph.add_nodes(engine.query(statement("nodes"), params))
     graph.add_edges(engine.query(statement("edges"), params))
-    for minutes in chunks(live):
-        graph.add_minutes(graph_minutes(engine, minutes))
+    for minutes in chunks(live.minutes):
+        graph.add_minutes(graph_minutes(engine, minutes, settled_ms=live.settled_ms))
     return graph.answer(first, last)
 
 

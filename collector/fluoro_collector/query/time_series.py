@@ -6,8 +6,8 @@ import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, graph_minutes
-from .service_graph import Dirty, NodeKey, chunks, whole_minutes
+from .graph_minutes import MINUTE, Dirty, graph_minutes
+from .service_graph import NodeKey, chunks, whole_minutes
 from .sql import statement
 from .statistics import FIGURES, Statistics
 
@@ -45,13 +45,13 @@ def series(
     live = dirty(first, last)
     name, kind = node or ("", "client")
     edges = kind == "client"
-    params = {"first": first, "last": last, "dirty": live, "period": period, "name": name, "type": kind}
+    params = {"first": first, "last": last, "dirty": live.minutes, "period": period, "name": name, "type": kind}
     columns = engine.query(statement("client_series" if edges else "node_series"), params)
     sums = {moment: Statistics() for moment in range(first, last, period)}
     for moment, *row in zip(columns["time"], *(columns[name] for name in FIGURES), strict=True):
         sums[moment].add(tuple(row))
-    for minutes in chunks(live):
-        rows = graph_minutes(engine, minutes)
+    for minutes in chunks(live.minutes):
+        rows = graph_minutes(engine, minutes, settled_ms=live.settled_ms)
         names = rows["source_name" if edges else "target_name"]
         kinds = rows["source_type" if edges else "target_type"]
         keys = zip(rows["relation"], names, kinds, rows["minute"], strict=True)

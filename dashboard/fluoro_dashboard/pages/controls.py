@@ -10,30 +10,46 @@ import streamlit as st
 from fluoro_dashboard import format as fmt
 from fluoro_dashboard import ranges
 
+_NAMES = [*ranges.PRESETS, ranges.CUSTOM]
+_RANGE, _CUSTOM = "_range", "_custom_range"  # in force in this session, whatever page is open
+_WIDGET, _FROM, _TO = "range_widget", "range_from", "range_to"
 _WHOLE = "_refresh_whole_page"
 
 
 def time_range_control() -> None:
-    """`?range=` as buttons; `custom` opens two inputs, whose values live in `?from=` and `?to=`."""
+    """`?range=` as buttons; `custom` opens two inputs, whose values live in `?from=` and `?to=`.
+
+    Not bound to the URL by Streamlit: a bound widget that is on two pages falls back to its default when a link leads from
+    one to the other, whatever the link says. The URL wins, then what was last chosen in this session.
+    """
+    _adopt_url()
+    st.session_state[_WIDGET] = st.session_state[_RANGE]
     st.segmented_control(
         "Time range",
-        [*ranges.PRESETS, ranges.CUSTOM],
-        default=ranges.DEFAULT,
+        _NAMES,
         required=True,
-        key="range",
-        persist_state="session",
-        bind="query-params",
+        key=_WIDGET,
         label_visibility="collapsed",
         on_change=_range_picked,
         wrap=False,
     )
-    if st.session_state.get("range") == ranges.CUSTOM:
+    if st.session_state[_RANGE] == ranges.CUSTOM:
         _custom_inputs()
+
+
+def _adopt_url() -> None:
+    asked = st.query_params.get("range")
+    if asked in _NAMES:
+        st.session_state[_RANGE] = asked
+    elif st.session_state.setdefault(_RANGE, ranges.DEFAULT) != ranges.DEFAULT:
+        _to_url(current_range())
+    if st.session_state[_RANGE] == ranges.CUSTOM:
+        st.session_state[_CUSTOM] = (st.query_params.get("from"), st.query_params.get("to"))
 
 
 def refresh_control(default: str) -> int | None:
     """Seconds between refreshes from `?refresh=`, None for off. A custom range does not move, so it is not refreshed."""
-    custom = st.session_state.get("range") == ranges.CUSTOM
+    custom = st.session_state[_RANGE] == ranges.CUSTOM
     # Options are shown as they are: with a format_func the URL would carry the shown text.
     st.markdown(":material/autorenew:", width="content")
     name = st.selectbox(
@@ -51,21 +67,17 @@ def refresh_control(default: str) -> int | None:
 
 def current_range(step: int | None = None) -> ranges.TimeRange:
     """The range in force, its relative end rounded to the refresh step."""
-    query = st.query_params
+    start, end = st.session_state.get(_CUSTOM, (None, None))
     return ranges.resolve(
-        st.session_state.get("range"),
-        time.time(),
-        step=max(5, step or 5),
-        start=ranges.epoch(query.get("from")),
-        end=ranges.epoch(query.get("to")),
+        st.session_state[_RANGE], time.time(), step=max(5, step or 5), start=ranges.epoch(start), end=ranges.epoch(end)
     )
 
 
 def set_range(target: ranges.TimeRange) -> None:
     """Callback: show another range."""
-    st.session_state["range"] = target.name
+    st.session_state[_RANGE] = target.name
+    _to_url(target)
     refresh_whole_page()
-    _set_custom(target.start, target.end) if target.name == ranges.CUSTOM else _clear_custom()
 
 
 def refresh_whole_page() -> None:
@@ -84,42 +96,45 @@ def viewer_zone() -> dt.tzinfo:
 
 
 def _range_picked() -> None:
-    if st.session_state["range"] != ranges.CUSTOM:
-        _clear_custom()
-    elif ranges.epoch(st.query_params.get("from")) is None:
-        now = time.time()
-        _set_custom(int(now) - ranges.PRESETS[ranges.DEFAULT], int(now))
+    """The user chose a button. `custom` starts with what was shown until then."""
+    shown = current_range()
+    name = st.session_state[_WIDGET]
+    st.session_state[_RANGE] = name
+    _to_url(shown._replace(name=name))
 
 
-def _set_custom(start: int, end: int) -> None:
-    st.query_params["from"] = str(start)
-    st.query_params["to"] = str(end)
-    for key in ("_from", "_to"):
-        st.session_state.pop(key, None)
-
-
-def _clear_custom() -> None:
+def _to_url(target: ranges.TimeRange) -> None:
+    for name, value in target.params().items():
+        st.query_params[name] = value
+    if target.name == ranges.CUSTOM:
+        st.session_state[_CUSTOM] = (str(target.start), str(target.end))
+        return
     for name in ("from", "to"):
-        st.query_params.pop(name, None)
+        if name in st.query_params:
+            del st.query_params[name]
 
 
 def _custom_inputs() -> None:
     tz = viewer_zone()
     shown = current_range()
+    # The widgets follow the URL; what they change goes through their callback.
+    st.session_state[_FROM], st.session_state[_TO] = _naive(shown.start, tz), _naive(shown.end, tz)
     with st.popover(f"{_clock(shown.start, tz)} → {_clock(shown.end, tz)}", icon=":material/calendar_today:"):
         st.caption(f"Times are in {fmt.plain(str(tz))}.")
-        start = st.datetime_input("From", _naive(shown.start, tz), key="_from", step=60, on_change=_inputs_changed)
-        end = st.datetime_input("To", _naive(shown.end, tz), key="_to", step=60, on_change=_inputs_changed)
-        if start and end and start >= end:
-            st.error("“From” must be before “To”.")
+        st.datetime_input("From", None, key=_FROM, step=60, on_change=_inputs_changed)
+        st.datetime_input("To", None, key=_TO, step=60, on_change=_inputs_changed)
+        st.caption("“From” must be before “To”.")
 
 
 def _inputs_changed() -> None:
-    start, end = st.session_state.get("_from"), st.session_state.get("_to")
+    start, end = st.session_state.get(_FROM), st.session_state.get(_TO)
     if start and end and start < end:
         tz = viewer_zone()
-        st.query_params["from"] = str(int(start.replace(tzinfo=tz).timestamp()))
-        st.query_params["to"] = str(int(end.replace(tzinfo=tz).timestamp()))
+        _to_url(
+            ranges.TimeRange(
+                int(start.replace(tzinfo=tz).timestamp()), int(end.replace(tzinfo=tz).timestamp()), ranges.CUSTOM
+            )
+        )
 
 
 def _naive(epoch: float, tz: dt.tzinfo) -> dt.datetime:

@@ -39,10 +39,10 @@ def test_a_late_callee_takes_the_inferred_node_from_the_minute_of_its_caller(sto
     insert(store, "pay", CALLEE)
     rollup.touched([BASE + 90])
     right = {"web|client->web|", "web|->pay|"}
-    assert rollup.dirty(BASE, BASE + 120) == [BASE, BASE + MINUTE]
+    assert rollup.dirty(BASE, BASE + 120).minutes == [BASE, BASE + MINUTE]
     assert edges(store, rollup) == right
     assert rollup.run_once() == 2
-    assert rollup.dirty(BASE, BASE + 120) == []
+    assert rollup.dirty(BASE, BASE + 120).minutes == []
     assert edges(store, rollup) == right
     store.engine.command("OPTIMIZE TABLE nodes_1m FINAL")
     store.engine.command("OPTIMIZE TABLE edges_1m FINAL")
@@ -86,7 +86,7 @@ def test_what_arrives_during_a_run_stays_dirty(store: Store) -> None:
 
     rollup._replace = replace  # type: ignore[method-assign]
     rollup.run_once()
-    assert rollup.dirty(BASE, BASE + MINUTE) == [BASE]
+    assert rollup.dirty(BASE, BASE + MINUTE).minutes == [BASE]
     assert "web|->pay|remote" in edges(store, rollup)
 
 
@@ -106,7 +106,7 @@ def test_a_failed_run_leaves_everything_dirty(store: Store) -> None:
     with contextlib.suppress(OSError):
         rollup.run_once()
     rollup._replace = inner  # type: ignore[method-assign]
-    assert rollup.dirty(BASE, BASE + MINUTE) == [BASE]
+    assert rollup.dirty(BASE, BASE + MINUTE).minutes == [BASE]
 
 
 def test_one_late_row_does_not_join_minutes_that_are_days_apart(store: Store) -> None:
@@ -117,3 +117,20 @@ def test_one_late_row_does_not_join_minutes_that_are_days_apart(store: Store) ->
     assert rollup.run_once() == 2
     found = service_graph(store.engine, rollup.dirty, BASE - 4 * 86_400, BASE + 60)
     assert {node.name: node.total for node in found.nodes if node.total} == {"web": 1, "old": 1}
+
+
+def test_what_a_missing_piece_would_deny_is_not_drawn_yet(store: Store) -> None:
+    rollup = Rollup(store.engine, settle_s=3600)
+    insert(store, "web", CALL)
+    insert(store, "pay", CALLEE)
+    rollup.touched([BASE])
+    assert edges(store, rollup) == {"web|->pay|"}
+    orphan = Segment(b"u" * 16, 5, 4, "pay", at(1), at(2), Kind.SERVER)
+    unanswered = Segment(b"v" * 16, 7, 6, "slow", at(1), at(2), Kind.CLIENT, True, "remote")
+    insert(store, "pay", orphan)
+    insert(store, "web", unanswered)
+    assert edges(store, rollup) == {"web|->pay|"}
+    assert rollup.run_once() == 0
+    settled = Rollup(store.engine)
+    settled.touched([BASE])
+    assert edges(store, settled) == {"web|->pay|", "pay|client->pay|", "web|->slow|remote"}

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
-from contracts.identity import same
-from contracts.instrumented import instrumented
+from contracts.patched import PatchedContract
 from fluoro.model import Kind, Segment
 from fluoro.propagation import Parent, extract, parse_w3c, parse_xray
 from fluoro.recorder import recorder
@@ -97,28 +96,15 @@ def upstream() -> Iterator[Upstream]:
         server.server_close()
 
 
-class HttpClientContract:
+class HttpClientContract(PatchedContract):
     """Subclass and fill in; the tests come along."""
 
-    library: ClassVar[str]
     timeout_error: ClassVar[type[Exception]]
     connection_error: ClassVar[type[Exception]]
 
     def call(self, method: str, url: str, *, timeout_s: float = 10, headers: dict[str, str] | None = None) -> int:
         """Make one call with the library, follow redirects, read the body; the status of the answer."""
         raise NotImplementedError
-
-    def originals(self) -> list[Any]:
-        """The functions that are patched, looked up now."""
-        raise NotImplementedError
-
-    @pytest.fixture(autouse=True)
-    def _patched(self) -> Iterator[None]:
-        before = self.originals()
-        with instrumented(self.library):
-            assert not same(self.originals(), before)
-            yield
-        assert same(self.originals(), before)
 
     @pytest.fixture
     def server(self) -> Iterator[Upstream]:

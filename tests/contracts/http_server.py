@@ -15,12 +15,10 @@ import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
-from typing import Any, ClassVar
 
 import pytest
 
-from contracts.identity import same
-from contracts.instrumented import instrumented
+from contracts.patched import PatchedContract
 from fluoro.model import Kind, Segment
 from fluoro.testing import Spans, capture
 
@@ -54,26 +52,12 @@ def asked_in_order(segments: list[Segment]) -> list[Segment]:
     return sorted(segments, key=lambda segment: segment.start)
 
 
-class HttpServerContract:
+class HttpServerContract(PatchedContract):
     """Subclass and fill in; the tests come along."""
-
-    library: ClassVar[str]
 
     def serve(self) -> AbstractContextManager[int]:
         """A real server with the application on a free loopback port, which is the value."""
         raise NotImplementedError
-
-    def originals(self) -> list[Any]:
-        """The functions that are patched, looked up now."""
-        raise NotImplementedError
-
-    @pytest.fixture(autouse=True)
-    def _patched(self) -> Iterator[None]:
-        before = self.originals()
-        with instrumented(self.library):
-            assert not same(self.originals(), before)
-            yield
-        assert same(self.originals(), before)
 
     @pytest.fixture
     def spans(self) -> Iterator[Spans]:

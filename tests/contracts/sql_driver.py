@@ -8,18 +8,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from contracts.identity import same
-from contracts.instrumented import instrumented
+from contracts.patched import PatchedContract
 from fluoro.model import Kind, Segment, Sql
 from fluoro.propagation import Parent
 from fluoro.recorder import recorder
 from fluoro.testing import Spans, capture
 
 
-class SqlDriverContract:
+class SqlDriverContract(PatchedContract):
     """Subclass and fill in; the tests come along. `database` is what the spans shall be called."""
 
-    library: ClassVar[str]
     database: ClassVar[str]
     database_type: ClassVar[str]
     placeholder: ClassVar[str]
@@ -28,18 +26,6 @@ class SqlDriverContract:
     def connect(self) -> Any:
         """A connection to an empty database."""
         raise NotImplementedError
-
-    def originals(self) -> list[Any]:
-        """The functions that are patched, looked up now."""
-        raise NotImplementedError
-
-    @pytest.fixture(autouse=True)
-    def _patched(self) -> Iterator[None]:
-        before = self.originals()
-        with instrumented(self.library):
-            assert not same(self.originals(), before)
-            yield
-        assert same(self.originals(), before)
 
     @pytest.fixture
     def spans(self) -> Iterator[Spans]:

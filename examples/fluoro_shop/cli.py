@@ -50,11 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0 after ctrl-C or SIGTERM, 1 when a process did not start or died, 2 when something is not installed."""
+    """0 after ctrl-C or SIGTERM, 1 when a process did not start or died. Raises ModuleNotFoundError."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"fluoro demo needs {', '.join(missing)}: pip install 'fluoro[demo]'", file=sys.stderr)
-        return 2
+        # Before anything is started; the command `fluoro` turns it into the pip line.
+        raise ModuleNotFoundError(f"not installed: {', '.join(missing)}", name=missing[0])
     work = Path(tempfile.mkdtemp(prefix="fluoro-demo-"))
     logs = work / "logs"
     logs.mkdir()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 from fluoro import __version__
 from fluoro.errors import FluoroError, MissingExtra
@@ -101,7 +101,8 @@ def _main(arguments: list[str]) -> int:
     for name, (module, extra, summary) in _ABOVE.items():
         sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == wanted:
-            home = _load(name, module, extra)
+            with _needing(name, extra):
+                home = import_module(module)
             sub.description = summary[0].upper() + summary[1:] + "."
             home.add_arguments(sub)
             sub.set_defaults(main=home.main)
@@ -112,7 +113,8 @@ def _main(arguments: list[str]) -> int:
         return 0
     if args.command == "run":
         return _run(run, args)
-    code: int = args.main(args)
+    with _needing(args.command, _ABOVE[args.command][1]):
+        code: int = args.main(args)
     return code
 
 
@@ -131,12 +133,12 @@ def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(command: str, module: str, extra: str) -> Any:
-    """The command's module. MissingExtra when a package it needs is not installed; our own errors pass."""
+@contextmanager
+def _needing(command: str, extra: str) -> Iterator[None]:
+    """MissingExtra when a package that the command needs is not installed; a bug in our own imports passes."""
     try:
-        return import_module(module)
+        yield
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in _OURS and missing != module.partition(".")[0]:
+        if (error.name or "").partition(".")[0] in _OURS:
             raise
         raise MissingExtra(command, extra) from error

@@ -13,6 +13,7 @@ from fluoro_collector.ingest import Ingest
 from fluoro_collector.receivers import http
 from fluoro_collector.receivers.bind import address, bind
 from fluoro_collector.receivers.grpc import GrpcDoor
+from fluoro_collector.receivers.room import Room
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.udp import UdpDoor
 from fluoro_collector.receivers.web import WebServer, build_app
@@ -49,8 +50,9 @@ async def open_doors(limit: int = LIMIT, buffer: int = 4 * LIMIT) -> AsyncIterat
     ports = bind(Settings(http_port=0, grpc_port=0, xray_port=0))
     ingest = Ingest(store, counters, max_buffer_bytes=buffer)
     taker = Taker(ingest, counters, limit)
-    udp, grpc = UdpDoor(ports.xray_udp, taker, ingest, counters), GrpcDoor(taker)
-    web = WebServer(build_app(http.routes(taker), limit=limit, total=buffer), 5)
+    room = Room(buffer)
+    udp, grpc = UdpDoor(ports.xray_udp, taker, ingest, counters), GrpcDoor(taker, room)
+    web = WebServer(build_app(http.routes(taker), limit=limit, room=room), 5)
     doors = Doors(
         f"http://{address(ports.http)}",
         ports.hand_over_grpc(grpc),

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fluoro.model import Resource, Segment
-from fluoro_collector.api import dashboard, xray
+from fluoro_collector.api.routes import routes
 from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
+from fluoro_collector.receivers.room import Room
+from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.web import WebServer, build_app
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.settings import Settings
@@ -45,12 +47,14 @@ def serving(store: Store) -> Iterator[Server]:
         ingest = Ingest(store, counters, max_buffer_bytes=4 * LIMIT, touched=rollup.touched)
         state = State(Settings(), counters, store, rollup, ingest)
         listening = socket.create_server(("127.0.0.1", 0))
-        web = WebServer(build_app([*xray.routes(state), *dashboard.routes(state)], limit=LIMIT, total=4 * LIMIT), 5)
+        taker = Taker(ingest, counters, LIMIT)
+        web = WebServer(build_app(routes(state, taker), limit=LIMIT, room=Room(4 * LIMIT)), 5)
         found.append(Server(f"http://127.0.0.1:{listening.getsockname()[1]}", state))
         stop.append(web)
         ready.set()
         await web.serve([listening])
         await ingest.close()
+        taker.close()
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ from typing import NamedTuple, Protocol
 from fluoro.model import Resource, Segment
 from fluoro_collector.counters import Counters, Door
 from fluoro_collector.decode.decoded import Decoded, Rejection
-from fluoro_collector.decode.validate import check
+from fluoro_collector.decode.validate import SMALL_BYTES, check, check_resource, check_size
 from fluoro_collector.store.engine import StoreBusy
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ CHECK_INLINE = 2_000  # segments validated on the event loop; more are validated
 MAX_BISECT_INSERTS = 256  # one bad segment among 100,000 takes 34; this many take about two seconds
 RETRY_BUFFER_S = 1.0
 RETRY_STORE_S = 5.0
+_CODE = re.compile(r"Code: \d+")
+_CODE_NAME = re.compile(r"\([A-Z][A-Z_]+\)")
 NANOSECONDS_PER_MINUTE = 60_000_000_000
 SECONDS_PER_MINUTE = 60
 
@@ -133,8 +136,7 @@ class Ingest:
         count = sum(len(segments) for _, segments in decoded.batches)
         rejections = list(decoded.rejections)
         ledger.receive(count + len(rejections))
-        for rejection in rejections:
-            ledger.refuse(rejection.code)
+        _refuse_each(ledger, rejections)
         if not count:
             return Receipt(0, rejections)
         # Room is taken before anything is awaited, so no number of concurrent requests can pass the bound.
@@ -150,11 +152,10 @@ class Ingest:
         done: asyncio.Future[list[Rejection]] = loop.create_future()
         try:
             if count <= CHECK_INLINE:
-                batches, invalid = _validate(decoded.batches)
+                batches, invalid = _validate(decoded.batches, size)
             else:
-                batches, invalid = await loop.run_in_executor(self._threads, _validate, decoded.batches)
-            for rejection in invalid:
-                ledger.refuse(rejection.code)
+                batches, invalid = await loop.run_in_executor(self._threads, _validate, decoded.batches, size)
+            _refuse_each(ledger, invalid)
             rejections += invalid
             valid = count - len(invalid)
             if not valid:
@@ -236,12 +237,12 @@ class Ingest:
         try:
             self._insert_block([batch for entry in group for batch in entry.batches], outcome)
         except StoreBusy as error:
-            log.warning("store busy, %d requests told to retry: %s", len(group), error)
+            log.warning("store busy, %d requests told to retry: %s", len(group), what(error))
             outcome.failure = "StoreBusy"
             for entry in group:
                 outcome.failed[entry] += entry.count
         except Exception as error:  # noqa: BLE001 - whatever a segment makes the store raise must not stop the others
-            log.warning("store refused a block of %d requests, looking for the segment: %s", len(group), error)
+            log.warning("store refused a block of %d requests, looking for the segment: %s", len(group), what(error))
             items = [_Item(e, resource, each) for e in group for resource, segments in e.batches for each in segments]
             self._bisect(items, error, outcome)
         else:
@@ -298,7 +299,7 @@ class Ingest:
             outcome.failed.update(item.entry for items, _ in todo for item in items)
             return
         for item, why in bad:
-            log.warning("segment refused by the store: %s: %s", type(why).__name__, why)
+            log.warning("segment refused by the store: %s", what(why))
             outcome.refused.append((item.entry, Rejection("StoreRefused", "the store refused this segment", _id(item))))
 
 
@@ -306,15 +307,36 @@ def _id(item: _Item) -> str:
     return f"{item.segment.id:016x}"
 
 
-def _validate(batches: Batches) -> tuple[Batches, list[Rejection]]:
-    """`batches` without the segments that `decode.validate.check` rejects, and those rejections."""
+def what(error: BaseException) -> str:
+    """An error of the store for the log: its class, and the engine's code and name for it.
+
+    The rest of the engine's text may quote what it could not store or answer. A connection's error quotes nothing.
+    """
+    text = str(error)
+    code = _CODE.search(text)
+    if code is None:
+        return f"{type(error).__name__}: {text}" if isinstance(error, StoreBusy) else type(error).__name__
+    name = _CODE_NAME.search(text)
+    return f"{type(error).__name__}: {code[0]} {name[0] if name else ''}".rstrip()
+
+
+def _refuse_each(ledger: Door, rejections: Iterable[Rejection]) -> None:
+    for code, count in Counter(rejection.code for rejection in rejections).items():
+        ledger.refuse(code, count)
+
+
+def _validate(batches: Batches, size: int) -> tuple[Batches, list[Rejection]]:
+    """`batches` without the segments that `decode.validate` rejects, and those rejections. `size` is that on the wire."""
     now = time.time_ns()
     invalid: list[Rejection] = []
     valid: Batches = []
     for resource, segments in batches:
         good: list[Segment] = []
+        unfit = check_resource(resource) if size > SMALL_BYTES else ""
         for segment in segments:
-            rejection = check(segment, now)
+            rejection = check(segment, now) if not unfit else Rejection("InvalidResource", unfit)
+            if rejection is None and size > SMALL_BYTES:
+                rejection = check_size(segment)
             if rejection is None:
                 good.append(segment)
             else:

@@ -10,22 +10,28 @@ a dirty minute makes all minutes dirty in which its new traces have rows (within
 
 A trace arrives in pieces, from several senders. Rows that came in during the last `settle_s` seconds are not settled: the
 map does not yet draw what the missing pieces would deny (`graph_minutes.sql`), and their minutes stay dirty.
+
+Questions compute dirty minutes live, the newest first, as long as these hold at most `live_rows` rows: what is over that
+answers as of the last run. Answers are kept until a commit, a run, or rows that became settled change them.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fluoro_collector.query.graph_minutes import ALL_SETTLED, MINUTE, Live, graph_minutes
+from fluoro_collector.query.memo import Memo
 from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
 
 REACH = 3600  # seconds around a minute in which its traces are looked at; as in graph_minutes.sql
 CHUNK_ROWS = 200_000  # segments computed in one statement: bounds its memory
 CHUNK_MINUTES = 120
+LIVE_ROWS = 200_000  # segments in the dirty minutes of one question; more wait for the next run
 # A row gets `received` before its insert is committed, and clocks of several collectors differ.
 MARGIN_MS = 300_000
 # A crash in the middle of a run loses at most what came in since the run before it.
@@ -80,14 +86,18 @@ class _Report(NamedTuple):
 class Rollup:
     """Thread-safe. `touched` never blocks on the engine; `run_once` and `dirty` do."""
 
-    def __init__(self, engine: Engine, *, settle_s: float = 0) -> None:
+    def __init__(self, engine: Engine, *, settle_s: float = 0, live_rows: int = LIVE_ROWS) -> None:
         self._engine = engine
         self._settle_s = settle_s
+        self._live_rows = live_rows
+        self._memo = Memo()
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._looking_up = threading.Lock()
         self._touched: dict[int, _Report] = {}
         self._serial = 0
+        self._unsettled: deque[tuple[float, int]] = deque()  # monotonic time and serial of the last commits
+        self._settled_serial = 0
         self._version = -1  # of the last run; -1 = not looked up yet
         self._since_ms = 0  # rows received later may not be rolled up
 
@@ -96,6 +106,8 @@ class Rollup:
         with self._lock:
             self._serial += 1
             now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+            self._unsettled.append((now, self._serial))
+            self._settle(now)
             for second in minutes:
                 minute = second // MINUTE * MINUTE
                 before = self._touched.get(minute)
@@ -127,13 +139,28 @@ class Rollup:
             return len(minutes)
 
     def dirty(self, first: int, last: int) -> Live:
-        """The minutes in [first, last) whose stored rows are out of date, and since when rows are not settled."""
+        """The minutes in [first, last) to compute live, and since when rows are not settled."""
         self._look_up()
         settled_ms = ALL_SETTLED if not self._settle_s else time.time_ns() // 1_000_000 - int(self._settle_s * 1000)
         with self._lock:
+            self._settle(time.monotonic())
             touched = sorted(m for m in self._touched if first - REACH <= m < last + REACH)
-        minutes = [minute for minute in self._widen(touched) if first <= minute < last] if touched else []
-        return Live(minutes, settled_ms)
+            state = (self._serial, self._settled_serial, self._version)
+        rows = self._memo.get(("dirty", tuple(touched), state), lambda: self._rows(self._widen(touched)))
+        minutes: list[int] = []
+        total = 0
+        for minute in sorted(rows, reverse=True):
+            if first <= minute < last:
+                total += rows[minute]
+                if total > self._live_rows:
+                    break
+                minutes.append(minute)
+        return Live(minutes[::-1], settled_ms, self._memo, state)
+
+    def _settle(self, now: float) -> None:
+        """Note which commits are settled. Under the lock."""
+        while self._unsettled and self._unsettled[0][0] <= now - self._settle_s:
+            self._settled_serial = self._unsettled.popleft()[1]
 
     def _look_up(self) -> None:
         """Once per process: what an earlier process left undone."""
@@ -158,16 +185,23 @@ class Rollup:
             found.update(self._engine.query(statement("related_minutes"), params)["minute"])
         return sorted(found)
 
-    def _chunks(self, minutes: list[int]) -> Iterator[list[int]]:
-        """Runs of neighbouring minutes with at most CHUNK_ROWS segments (or one minute)."""
+    def _rows(self, minutes: list[int]) -> dict[int, int]:
+        """How many rows each of these minutes has, copies included."""
+        rows = dict.fromkeys(minutes, 0)
         for group in _neighbours(minutes):
             params = {"minutes": group, "first": group[0], "last": group[-1] + MINUTE}
             counted = self._engine.query(statement("rows_by_minute"), params)
-            rows = dict(zip(counted["minute"], counted["rows"], strict=True))
+            rows.update(zip(counted["minute"], counted["rows"], strict=True))
+        return rows
+
+    def _chunks(self, minutes: list[int]) -> Iterator[list[int]]:
+        """Runs of neighbouring minutes with at most CHUNK_ROWS segments (or one minute)."""
+        rows = self._rows(minutes)
+        for group in _neighbours(minutes):
             chunk: list[int] = []
             size = 0
             for minute in group:
-                more = rows.get(minute, 0)
+                more = rows[minute]
                 if chunk and (size + more > CHUNK_ROWS or len(chunk) >= CHUNK_MINUTES):
                     yield chunk
                     chunk, size = [], 0

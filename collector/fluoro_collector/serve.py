@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from fluoro_collector import __version__
-from fluoro_collector.api import dashboard, health, xray
+from fluoro_collector.api import health
+from fluoro_collector.api.routes import routes as api_routes
 from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
 from fluoro_collector.receivers import http
 from fluoro_collector.receivers.bind import Ports, address, bind
 from fluoro_collector.receivers.grpc import GrpcDoor
+from fluoro_collector.receivers.room import Room
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.udp import UdpDoor
 from fluoro_collector.receivers.web import WebServer, build_app
@@ -34,7 +36,8 @@ INTERRUPTED = 130
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or ctrl-C; the exit code. Raises SettingsError (a port is taken), StoreError (no store)."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its news of start and stop are ours to tell
+    # Its news of start and stop are ours to tell, and a warning for every bad request would fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     ports = bind(settings)
     try:
         return asyncio.run(_serve(settings, ports))
@@ -129,12 +132,12 @@ async def _doors(state: State, taker: Taker, ports: Ports) -> AsyncIterator[None
     """All doors open; on leaving they close together, and requests in flight are answered."""
     grace_s = state.settings.stop_timeout / 2
     udp = UdpDoor(ports.xray_udp, taker, state.ingest, state.counters)
-    grpc = GrpcDoor(taker)
+    room = Room(state.settings.max_buffer_bytes)
+    grpc = GrpcDoor(taker, room)
     state.doors.update(http=f"http://{address(ports.http)}", grpc=ports.hand_over_grpc(grpc))
     state.doors.update(xray=address(ports.xray_udp))
-    routes = [*http.routes(taker), *xray.routes(state), *dashboard.routes(state), *health.routes(state)]
-    settings = state.settings
-    app = build_app(routes, limit=settings.max_request_bytes, total=settings.max_buffer_bytes)
+    routes = [*http.routes(taker), *api_routes(state, taker), *health.routes(state)]
+    app = build_app(routes, limit=state.settings.max_request_bytes, room=room, hosts=state.settings.hosts)
     web = WebServer(app, grace_s)
     await grpc.start()
     serving = asyncio.get_running_loop().create_task(web.serve([ports.http, ports.xray_tcp]), name="fluoro-http")

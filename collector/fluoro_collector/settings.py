@@ -35,6 +35,9 @@ class Settings:
     grpc_port: int = _setting(4317, "OTLP and native batches over gRPC; 0 takes a free one", "PORT")
     xray_port: int = _setting(2000, "X-Ray daemon protocol (UDP) and X-Ray API (TCP); 0 takes a free one", "PORT")
     insecure: bool = _setting(False, "allow a --host that other machines can reach, without authentication")
+    allowed_hosts: str = _setting(
+        "", "names under which a proxy is reached, separated by commas; others in a Host header are refused", "NAMES"
+    )
     max_request_mb: int = _setting(64, "largest request in MiB, measured after decompression", "MIB")
     max_buffer_mb: int = _setting(64, "what may wait for a commit, in MiB; more is answered 503", "MIB")
     rollup_interval: float = _setting(30.0, "seconds between updates of the rolled-up minutes", "SECONDS")
@@ -63,7 +66,7 @@ class Settings:
                 raise SettingsError(f"{flag(name)} is {getattr(self, name)}; write a number of seconds above 0")
         if self.store and not self.store.startswith(("clickhouse://", "clickhouses://")):
             raise SettingsError(
-                f"--store must start with clickhouse:// (got {self.store.split(':', 1)[0]!r}), as in "
+                "--store must start with clickhouse://, as in "
                 "clickhouse://default:@127.0.0.1:9000/fluoro; leave it out for the embedded engine in --data"
             )
         if not self.insecure and not _is_loopback(self.host):
@@ -72,6 +75,12 @@ class Settings:
                 "anyone there could read and write traces. Keep --host 127.0.0.1 (and put an authenticating proxy in "
                 "front), or add --insecure if this network is yours alone"
             )
+
+    @property
+    def hosts(self) -> list[str] | None:
+        """Further names that a Host header may hold; None = any, for doors that are open to other machines."""
+        names = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+        return None if not names and not _is_loopback(self.host) else names
 
     @property
     def max_request_bytes(self) -> int:

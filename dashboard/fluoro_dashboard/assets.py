@@ -1,4 +1,4 @@
-"""Where the browser gets our ES modules from.
+"""Where the browser gets the files of `frontend/` from.
 
 Streamlit looks component files up by the *distribution's* name, which is `fluoro` while this package is
 `fluoro_dashboard`, and finds nothing in a source tree. So the server has its own route, `/fluoro-assets/<hash>/…`, and
@@ -12,7 +12,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-DIRECTORY = Path(__file__).parent / "assets"
+DIRECTORY = Path(__file__).parent / "frontend"
 ROUTE = "/fluoro-assets"
 
 
@@ -27,7 +27,7 @@ def digest() -> str:
 
 
 def loader(module: str) -> str:
-    """Inline JavaScript of a component: hand over to `assets/<module>.js`.
+    """Inline JavaScript of a component: hand over to `frontend/<module>.js`.
 
     Streamlit imports inline scripts from a blob URL. Neither a relative nor a rooted specifier resolves against one, an
     absolute URL does, and only the browser knows the host it used.

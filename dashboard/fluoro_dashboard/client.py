@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -79,7 +80,7 @@ def _get(path: str, params: dict[str, str | int]) -> Json:
     try:
         response = _http(base).get(path, params=params)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnreachableError(base, str(error) or type(error).__name__) from error
+        raise UnreachableError(base, re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__) from error
     try:
         body = response.json()
     except ValueError as error:

@@ -18,14 +18,27 @@ def selector(name: str, type_: str) -> str:
     return f"id(name: {quote(name)}, type: {quote(type_)})"
 
 
+_ONLY = {"error": "error AND !throttle AND !fault", "throttle": "throttle AND !fault"}
+"""The map counts a request once, as the worst that it was; a throttled one carries X-Ray's error flag too."""
+
+
 def node(name: str, type_: str, outcome: str = "") -> str:
-    """Traces through a node; with `outcome` (ok, error, throttle, fault) those in which it ended that way."""
-    return f"service({selector(name, type_)})" + (f" {{ {outcome} }}" if outcome else "")
+    """Traces through a node; with `outcome` (ok, error, throttle, fault) those with a request that the map counts so."""
+    return f"service({selector(name, type_)})" + _block(outcome)
 
 
-def edge(source: tuple[str, str], target: tuple[str, str], outcome: str = "") -> str:
-    """Traces with a call between two (name, type) nodes, in the caller's view."""
-    return f"edge({selector(*source)}, {selector(*target)})" + (f" {{ {outcome} }}" if outcome else "")
+def clients(outcome: str = "") -> str:
+    """Traces that came in from outside, whatever service they met first."""
+    return 'service(id(type: "client"))' + _block(outcome)
+
+
+def both(source: tuple[str, str], target: tuple[str, str]) -> str:
+    """Traces through two nodes (name, type): the nearest to X-Ray's `edge()` that the collector can answer."""
+    return f"{node(*source)} AND {node(*target)}"
+
+
+def _block(outcome: str) -> str:
+    return f" {{ {_ONLY.get(outcome, outcome)} }}" if outcome else ""
 
 
 def brushed(expression: str, low: float, high: float) -> str:

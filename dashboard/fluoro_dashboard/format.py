@@ -1,4 +1,4 @@
-"""Numbers, times and hostile text as people read them. `assets/format.js` does the same in the browser."""
+"""Numbers, times and hostile text as people read them. `frontend/format.js` does the same in the browser."""
 
 from __future__ import annotations
 
@@ -56,6 +56,11 @@ def percent(share: float) -> str:
 
 def count(number: int) -> str:
     return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 trace`, `1,234 traces`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def zone(name: str | None) -> dt.tzinfo:

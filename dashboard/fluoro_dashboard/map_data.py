@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
+
+from fluoro_dashboard import format as fmt
 
 Json = dict[str, Any]
 OUTCOMES = ("ok", "error", "throttle", "fault")
 
 
-def payload(graph: Json, *, layout: str) -> Json:
-    """Input of `assets/service_map.js`: sorted, rounded and without the time of day, so that an unchanged map is the same bytes
+class Covered(NamedTuple):
+    """The part of a range that its rates are about. `note` says so in words when that is not the whole range."""
+
+    seconds: float
+    note: str
+
+
+def covered(graph: Json, end: float) -> Covered:
+    """From the first minute that has data, or the start of the range, to `end` (epoch seconds): a system that was started
+    four minutes ago has not been idle for the other 56 of the hour. A minute at least.
+
+    The graph's own end is that of its last minute, which may not be over: `end` is the one that was asked for.
+    """
+    start, last = float(graph["start"]), min(float(graph["end"]), float(end))
+    since = graph.get("since")  # None: no data; absent: a collector that does not tell
+    begin = start if since is None else max(start, float(since))
+    seconds = max(60.0, last - begin)
+    whole = begin - start < 60
+    return Covered(seconds, "" if whole else f"Rates over the {fmt.duration(round(seconds / 60) * 60)} that have data.")
+
+
+def payload(graph: Json, over: Covered, *, layout: str) -> Json:
+    """Input of `frontend/service_map.js`: sorted, rounded and without the time of day, so that an unchanged map is the same bytes
     and is not sent again. `layout` names the question (its range): positions are kept while it stays the same.
     """
-    seconds = max(1.0, float(graph["end"]) - float(graph["start"]))
-    names = {node["id"]: short_name(node["name"], node["type"]) for node in graph["nodes"]}
+    seconds = over.seconds
+    names = {node["id"]: title(node["name"], node["type"]) for node in graph["nodes"]}
     nodes = [
         {
             "id": node["id"],
-            "name": node["name"],
-            "short": short_name(node["name"], node["type"]),
+            "name": full_name(node["name"], node["type"]),
+            "short": names[node["id"]],
             "type": node["type"],
             "label": type_label(node["type"]),
             "inferred": bool(node["inferred"]),
@@ -40,7 +63,7 @@ def payload(graph: Json, *, layout: str) -> Json:
         for edge in sorted(graph["edges"], key=lambda edge: str(edge["id"]))
         if edge["source"] in names and edge["target"] in names
     ]
-    return {"layout": layout, "nodes": nodes, "edges": edges}
+    return {"layout": layout, "note": over.note, "nodes": nodes, "edges": edges}
 
 
 def _figures(item: Json, seconds: float) -> Json:
@@ -71,6 +94,16 @@ def short_name(name: str, type_: str) -> str:
     return name
 
 
+def title(name: str, type_: str) -> str:
+    """What stands under a node. The collector gives the node of a service's callers the service's name."""
+    return "Clients" if type_ == "client" else short_name(name, type_)
+
+
+def full_name(name: str, type_: str) -> str:
+    """The same with nothing left out, for tooltips, search and screen readers."""
+    return f"Clients of {name}" if type_ == "client" else name
+
+
 def average(item: Json) -> float | None:
     return item["total_time"] / item["total"] if item["total"] else None
 
@@ -79,7 +112,7 @@ def type_label(type_: str) -> str:
     """A node's type in words: `DynamoDB table`, `SQL database`, `service`."""
     known = {
         "": "service",
-        "client": "client",
+        "client": "callers from outside",
         "remote": "remote service",
         "Database::SQL": "SQL database",
         "AWS::DynamoDB::Table": "DynamoDB table",
@@ -105,6 +138,7 @@ def overview(graph: Json) -> Json:
     roots = entries or [node for node in graph["nodes"] if node["root"]]
     totals = {outcome: sum(item[outcome] for item in roots) for outcome in OUTCOMES}
     return {
+        "entries": len(entries),
         "total": sum(item["total"] for item in roots),
         "total_time": sum(item["total_time"] for item in roots),
         "services": sum(1 for node in graph["nodes"] if not node["inferred"] and node["type"] != "client"),
@@ -113,7 +147,19 @@ def overview(graph: Json) -> Json:
     }
 
 
-def ranking(graph: Json) -> list[Json]:
-    """All nodes with traffic, those that fail most first, then the slow ones."""
+def ranking(graph: Json, over: Covered) -> list[Json]:
+    """Rows of `frontend/ranking.js`: all nodes with traffic, those that fail most first, then the slow ones."""
     nodes = [node for node in graph["nodes"] if node["total"] and node["type"] != "client"]
-    return sorted(nodes, key=lambda node: (-node["fault"] / node["total"], -(node["p95"] or 0.0), node["id"]))
+    return [
+        {
+            "id": node["id"],
+            "name": title(node["name"], node["type"]),
+            "full": node["name"],
+            "type": node["type"],
+            "label": type_label(node["type"]),
+            "fault": _round(node["fault"] / node["total"]),
+            "p95": _round(node["p95"]),
+            "rate": _round(node["total"] / over.seconds),
+        }
+        for node in sorted(nodes, key=lambda node: (-node["fault"] / node["total"], -(node["p95"] or 0.0), node["id"]))
+    ]

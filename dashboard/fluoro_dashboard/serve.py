@@ -135,7 +135,7 @@ async def _to_map(request: Request) -> Response:
 
 
 async def _asset(request: Request) -> Response:
-    """A file of `assets/`. Its URL holds the hash of all of them, so it may be kept for ever; another hash is gone."""
+    """A file of `frontend/`. Its URL holds the hash of all of them, so it may be kept for ever; another hash is gone."""
     path = (assets.DIRECTORY / request.path_params["path"]).resolve()
     if (
         request.path_params["digest"] != assets.digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 OUTCOME_COLOURS = {"ok": "#2fa362", "error": "#e6a117", "throttle": "#9566dd", "fault": "#dd4340"}
-"""X-Ray's code: green ok, yellow 4xx, purple 429, red 5xx. `assets/base.css` has the same."""
+"""X-Ray's code: green ok, yellow 4xx, purple 429, red 5xx. `frontend/base.css` has the same."""
 
 _LIGHT = {
     "primaryColor": "#3267d6",

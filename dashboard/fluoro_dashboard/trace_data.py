@@ -13,7 +13,7 @@ OUTCOMES = ("ok", "error", "throttle", "fault")
 
 
 def columns(trace: Json) -> Json:
-    """Input of `assets/waterfall.js`: the segments column by column in depth-first order, seconds rounded to microseconds.
+    """Input of `frontend/waterfall.js`: the segments column by column in depth-first order, seconds rounded to microseconds.
     A quarter of the size of a list of records.
     """
     segments = trace["segments"]
@@ -68,7 +68,7 @@ def kind(segment: Json) -> str:
 
 
 def inspector(trace: Json, index: int) -> Json:
-    """Everything known of one segment, as tabs of sections for `assets/inspector.js`. Empty tabs are left out."""
+    """Everything known of one segment, as tabs of sections for `frontend/inspector.js`. Empty tabs are left out."""
     segment = trace["segments"][index]
     tabs = [
         ("Overview", _overview(trace, segment)),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -281,3 +282,31 @@ def test_closing_commits_what_was_accepted_and_refuses_the_rest() -> None:
         assert sorted(store.ids()) == [1, 2, 3, *large]
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.parametrize("error", [StoreError, StoreBusy])
+def test_the_log_never_quotes_what_the_store_could_not_take(
+    caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    text = "Code: 53. DB::Exception: cannot convert 'card 4111 1111' to UInt8: While executing. (TYPE_MISMATCH)"
+
+    async def body(ingest: Ingest, store: MemoryStore, _: Counters) -> None:
+        store.refuse = refuse_ids(2, error=error(text))
+        with contextlib.suppress(Overloaded):
+            await ingest.accept("grpc", make_decoded(1, 2), 10)
+
+    run(body)
+    assert "Code: 53 (TYPE_MISMATCH)" in caplog.text
+    assert "4111" not in caplog.text
+
+
+def test_a_large_request_is_measured_segment_by_segment() -> None:
+    async def body(ingest: Ingest, store: MemoryStore, counters: Counters) -> None:
+        large = make_segment(1, metadata={"default": {"x": "y" * (2 << 20)}})
+        hostile = (Resource(attributes={"x": "y" * 100_000}), [make_segment(2)])
+        decoded = Decoded([(Resource("shop"), [large, make_segment(3)]), hostile], [])
+        receipt = await ingest.accept("grpc", decoded, 3 << 20)
+        assert (receipt.stored, store.ids()) == (1, [3])
+        assert counters.door("grpc").rejected == {"TooLarge": 1, "InvalidResource": 1}
+
+    run(body, max_buffer_bytes=4 << 20)

@@ -2,7 +2,7 @@
 
 It stores nothing, parses no filter (`BAD` in one is an error, `NOTHING` finds nothing) and says in every answer's
 `server` header that it is a fake. Scenarios are chosen by the path it is mounted under: `http://host:port/<scenario>`,
-one of `shop`, `large`, `hostile`, `empty`, `old`.
+one of `shop`, `large`, `hostile`, `empty`, `old`, `young` (data in the last four minutes only).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def shop(start: float, end: float, *, hostile: bool = False) -> Json:
         callers = sum(1 for edge in SHOP_EDGES if edge[1] == target)
         edges.append({"id": f"{nodes[source]['id']}->{nodes[target]['id']}", "source": nodes[source]["id"], "target": nodes[target]["id"], "kind": kind,
                       **_stats(rng, seconds, callee[3] / callers, callee[4] * 1.08 or 0.001, *callee[5:])})  # fmt: skip
-    return {"start": start, "end": end, "nodes": nodes, "edges": edges}
+    return {"start": start, "end": end, "since": start, "nodes": nodes, "edges": edges}
 
 
 def large(start: float, end: float, size: int = 150, edge_count: int = 400) -> Json:
@@ -152,7 +152,7 @@ def large(start: float, end: float, size: int = 150, edge_count: int = 400) -> J
         rates = (0, 0, 0.05) if bad < 0.05 else (0.05, 0, 0) if bad < 0.12 else (0, 0, 0)
         edges.append({"id": f"{nodes[source]['id']}->{nodes[target]['id']}", "source": nodes[source]["id"], "target": nodes[target]["id"], "kind": "sync",
                       **_stats(rng, end - start, 10 ** rng.uniform(-1, 1.5), 0.01, *rates)})  # fmt: skip
-    return {"start": start, "end": end, "nodes": nodes, "edges": edges}
+    return {"start": start, "end": end, "since": start, "nodes": nodes, "edges": edges}
 
 
 def trace(size: int, *, hostile: bool = False, seed: int = 3) -> Json:
@@ -371,7 +371,10 @@ def answer(scenario: str, path: str, query: dict[str, str]) -> tuple[int, Json]:
         }
     if path == "service-graph":
         if scenario == "empty" or (scenario == "old" and end > time.time() - 86400):
-            return 200, {"start": start, "end": end, "nodes": [], "edges": []}
+            return 200, {"start": start, "end": end, "since": None, "nodes": [], "edges": []}
+        if scenario == "young":
+            since = max(start, math.floor(end / 60) * 60 - 240)
+            return 200, {**shop(since, end), "start": start, "since": since}
         return 200, large(start, end) if scenario == "large" else shop(start, end, hostile=hostile)
     if path == "time-series":
         rng = random.Random(2)

@@ -227,6 +227,69 @@ def test_zoom_selection_and_positions_survive_refreshes(visit, serve):
     expect(node(page, "orders|")).to_have_attribute("aria-pressed", "true")
 
 
+def test_the_callers_have_a_name_of_their_own(visit):
+    page = visit("/?refresh=off")
+    ready(page, ".map")
+    page.get_by_role("button", name="Clients of storefront").click()
+    expect(page.get_by_role("heading", name="Clients")).to_be_visible()
+    page.locator("[data-edge^='storefront|client->'] .hit").dispatch_event("click")
+    expect(page.get_by_role("heading", name="Clients → storefront")).to_be_visible()
+
+
+def test_the_table_sorts_by_the_number_and_selects(visit):
+    page = visit("/?refresh=off")
+    ready(page, ".map")
+    table = page.get_by_role("table")
+    table.get_by_role("button", name="Rate").click()
+    expect(table.get_by_role("columnheader", name="Rate")).to_have_attribute("aria-sort", "descending")
+    expect(table.locator("tbody tr").first).to_contain_text("session-cache")
+    expect(table.locator("tbody tr").first).to_contain_text("152/s")
+    table.get_by_role("button", name="Rate").click()
+    expect(table.locator("tbody tr").first).to_contain_text("mailer")
+    table.get_by_role("button", name="orders@db.shop.local (SQL database)").click()
+    expect(page.get_by_role("heading", name="orders@db.shop.local")).to_be_visible()
+    expect(node(page, "orders@db.shop.local|Database::SQL")).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(re.compile("node=orders%40db"))
+    page.go_back()
+    expect(page.get_by_role("heading", name="Everything")).to_be_visible()
+
+
+def test_a_count_leads_to_its_traces(visit):
+    page = visit("/?refresh=off&node=payments%7C&range=15m")
+    ready(page, ".map")
+    page.get_by_role("link", name="Fault 5xx: search").click()
+    ready(page, ".histogram")
+    expect(page.get_by_label("Filter expression")).to_have_value('service("payments") { fault }')
+    expect(page).to_have_url(re.compile("/traces.*range=15m"))
+
+
+def test_a_chosen_refresh_holds_on_every_page(visit):
+    page = visit("/?range=15m")
+    ready(page, ".map")
+    choice = page.get_by_role("combobox", name="Refresh")
+    expect(choice).to_have_value("5s")
+    choice.click()
+    page.get_by_role("option", name="30s").click()
+    expect(page).to_have_url(re.compile("refresh=30s"))
+    page.get_by_role("link", name="Traces", exact=True).click()
+    ready(page, ".histogram")
+    expect(choice).to_have_value("30s")
+    expect(page).to_have_url(re.compile("/traces.*refresh=30s"))
+    page.get_by_role("link", name="Service map").click()
+    ready(page, ".map")
+    expect(choice).to_have_value("30s")
+    expect(page.get_by_role("radio", name="15m")).to_have_attribute("aria-checked", "true")
+
+
+def test_a_page_begins_with_its_own_refresh(visit):
+    page = visit("/traces")
+    ready(page, ".histogram")
+    expect(page.get_by_role("combobox", name="Refresh")).to_have_value("off")
+    page.get_by_role("link", name="Service map").click()
+    ready(page, ".map")
+    expect(page.get_by_role("combobox", name="Refresh")).to_have_value("5s")
+
+
 def test_the_tooltip_names_all_outcomes(visit):
     page = visit("/?refresh=off")
     ready(page, ".map")
@@ -236,12 +299,19 @@ def test_the_tooltip_names_all_outcomes(visit):
     expect(tip).to_contain_text("12 %")
 
 
+def test_the_tooltip_of_a_young_system_says_what_its_rates_are_about(visit):
+    page = visit("/?refresh=off", "young")
+    ready(page, ".map")
+    node(page, "cart|").hover()
+    expect(page.locator(".tip")).to_contain_text("Rates over the")
+
+
 def test_traces_of_a_node_open_with_its_filter(visit):
     page = visit("/?refresh=off&node=payments%7C&range=15m")
     ready(page, ".map")
-    page.get_by_role("link", name="Faults").click()
+    page.get_by_role("link", name="View traces").click()
     ready(page, ".histogram")
-    expect(page.get_by_label("Filter expression")).to_have_value('service("payments") { fault }')
+    expect(page.get_by_label("Filter expression")).to_have_value('service("payments")')
     expect(page).to_have_url(re.compile("range=15m"))
 
 

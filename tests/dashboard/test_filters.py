@@ -12,11 +12,19 @@ def test_quotes_in_a_name_cannot_end_the_string():
     assert filters.quote("a\\") == '"a\\\\"'
 
 
-def test_edge():
+def test_two_ends_of_an_edge():
     assert (
-        filters.edge(("a", ""), ("q", "AWS::SQS::Queue"), "error")
-        == 'edge("a", id(name: "q", type: "AWS::SQS::Queue")) { error }'
+        filters.both(("a", ""), ("q", "AWS::SQS::Queue"))
+        == 'service("a") AND service(id(name: "q", type: "AWS::SQS::Queue"))'
     )
+
+
+def test_outcomes_are_those_the_map_counts():
+    """A throttled request has X-Ray's error flag too, and the map shows it as throttled."""
+    assert filters.node("a", "", "error") == 'service("a") { error AND !throttle AND !fault }'
+    assert filters.node("a", "", "throttle") == 'service("a") { throttle AND !fault }'
+    assert filters.node("a", "", "ok") == 'service("a") { ok }'
+    assert filters.clients("fault") == 'service(id(type: "client")) { fault }'
 
 
 def test_a_second_brush_replaces_the_first():

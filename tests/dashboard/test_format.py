@@ -63,3 +63,9 @@ def test_plain_leaves_no_mark_of_markdown():
     for index, letter in enumerate(text):
         if letter in "*[]()`$:#<>":
             assert text[index - 1] == "\\"
+
+
+def test_one_of_many():
+    assert fmt.counted(1, "trace") == "1 trace"
+    assert fmt.counted(0, "trace") == "0 traces"
+    assert fmt.counted(1234, "trace") == "1,234 traces"

@@ -63,12 +63,15 @@ def test_a_deep_link_selects_a_node_and_fills_its_panel(open_page):
     assert sent["layout"] == "15m"
     [panel] = payload(app, "inspector")
     assert panel["title"] == "payments"
+    [drawn] = payload(app, "series")
+    assert drawn["period"] == 60
+    assert len(drawn["points"][0]) == 7
     kinds = [section["kind"] for section in panel["tabs"][0]["sections"]]
     assert kinds == ["tiles", "shares", "histogram"]
     links = [link.proto for link in app.get("page_link")]
-    assert [link.label for link in links] == ["View traces", "Faults", "Errors"]
-    assert "filter=service%28%22payments%22%29+%7B+fault+%7D" in links[1].query_string
-    assert "range=15m" in links[1].query_string
+    assert [link.label for link in links] == ["View traces"]
+    assert "filter=service%28%22payments%22%29&" in links[0].query_string
+    assert "range=15m" in links[0].query_string
 
 
 def test_an_edge_has_its_own_panel_and_parameter(open_page):
@@ -76,7 +79,86 @@ def test_an_edge_has_its_own_panel_and_parameter(open_page):
     [panel] = payload(app, "inspector")
     assert panel["title"] == "orders → payments"
     assert app.query_params["edge"] == "orders|->payments|"
-    assert "edge%28%22orders%22%2C+%22payments%22%29" in app.get("page_link")[0].proto.query_string
+    [link] = [link.proto for link in app.get("page_link")]
+    assert link.label == "Traces through both"
+    assert "service%28%22orders%22%29+AND+service%28%22payments%22%29" in link.query_string
+
+
+def shares(app):
+    return next(
+        section for section in payload(app, "inspector")[0]["tabs"][0]["sections"] if section["kind"] == "shares"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        (
+            {"node": "payments|"},
+            ["{ ok }", "{ error AND !throttle AND !fault }", None, "{ fault }"],
+        ),
+        (
+            {"edge": "storefront|client->storefront|AWS::ECS::Container"},
+            ['type: "client")) { ok }', "{ error", None, "{ fault }"],
+        ),
+        # Only catalog calls the bucket and only callers see it: the line's numbers are the bucket's.
+        (
+            {"edge": "catalog|->product-images|AWS::S3::Bucket"},
+            ['type: "AWS::S3::Bucket")) { ok }', "{ error", None, None],
+        ),
+        ({}, ['service(id(type: "client")) { ok }', "{ error", None, "{ fault }"]),
+        ({"edge": "orders|->payments|"}, None),  # the callee's own numbers may differ from the caller's
+        ({"edge": "storefront|AWS::ECS::Container->session-cache|Cache::Redis"}, None),  # the cart calls it too
+    ],
+)
+def test_counts_lead_to_exactly_their_traces_or_nowhere(open_page, query, filters):
+    sent = shares(open_page("map", range="15m", **query))
+    if filters is None:
+        assert "filters" not in sent
+        return
+    for wanted, filter_, href in zip(filters, sent["filters"], sent["hrefs"], strict=True):
+        assert (wanted is None) == (filter_ is None) == (href is None)
+        if filter_:
+            assert wanted in filter_
+            assert href.startswith("traces?filter=service%28")
+            assert href.endswith("&range=15m")
+
+
+def test_rates_of_a_young_system_say_what_they_are_about(open_page):
+    app = open_page("map", "young", range="1h")
+    [sent] = payload(app, "service_map")
+    assert sent["note"].startswith("Rates over the ")
+    [panel] = payload(app, "inspector")
+    sections = panel["tabs"][0]["sections"]
+    assert sections[0]["tiles"][0] == {"label": "Requests in", "value": "84/s"}
+    assert sections[1] == {"kind": "note", "text": sent["note"]}
+    [table] = payload(app, "ranking")
+    assert next(row for row in table["rows"] if row["id"] == "payments|")["rate"] == 20
+
+
+def test_the_whole_range_needs_no_note(open_page):
+    app = open_page("map", range="1h")
+    assert "note" not in [section["kind"] for section in payload(app, "inspector")[0]["tabs"][0]["sections"]]
+
+
+def refresh(app):
+    return app.selectbox(key="refresh_widget").value
+
+
+def test_refresh_begins_as_the_page_has_it(open_page):
+    assert refresh(open_page("map")) == "5s"
+    assert refresh(open_page("traces")) == "off"
+    assert refresh(open_page("traces", refresh="10s")) == "10s"
+
+
+def test_a_chosen_refresh_goes_into_the_url_and_outlives_a_link_without_it(open_page):
+    app = open_page("map")
+    app.selectbox(key="refresh_widget").set_value("30s").run()
+    assert app.query_params["refresh"] == "30s"
+    del app.query_params["refresh"]
+    app.run()
+    assert refresh(app) == "30s"
+    assert app.query_params["refresh"] == "30s"
 
 
 def test_a_pick_goes_into_the_url_and_a_moved_url_wins_over_the_pick(open_page):
@@ -124,10 +206,10 @@ def test_an_empty_range_offers_the_newest_data(open_page):
 
 def test_traces_are_counted_and_more_can_be_loaded(open_page):
     app = open_page("traces")
-    assert "200 of 640 traces" in texts(app)
+    assert "640 traces, 200 shown" in texts(app)
     assert len(app.dataframe[0].value) == 200
     next(button for button in app.button if button.label.startswith("Load")).click().run()
-    assert "400 of 640 traces" in texts(app)
+    assert "640 traces, 400 shown" in texts(app)
 
 
 def test_a_selected_row_gets_a_link_to_its_trace(open_page):

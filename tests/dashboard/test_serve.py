@@ -78,7 +78,7 @@ def test_health(http):
 
 def test_every_module_that_a_module_imports_is_served(http):
     base = f"{assets.ROUTE}/{assets.digest()}"
-    todo, seen = ["service_map.js", "waterfall.js", "inspector.js", "histogram.js"], set()
+    todo, seen = ["service_map.js", "waterfall.js", "inspector.js", "histogram.js", "ranking.js", "series.js"], set()
     while todo:
         name = todo.pop()
         if name in seen:

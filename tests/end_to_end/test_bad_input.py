@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 import grpc
 import pytest
 
 from collector_process import Collector, start_collector
-from fluoro.model import WIRE_VERSION, Batch, Resource
+from fluoro.model import WIRE_VERSION, Batch, Http, Resource
 from fluoro.wire import MEDIA_TYPE, encode_batch
 from memory_store import make_segment
 from otlp_requests import export_request
@@ -283,3 +283,139 @@ def test_unknown_paths_and_methods(collector: Collector) -> None:
         collector.get("/v1/traces")
     error.value.close()
     assert error.value.code == 405
+
+
+def raw(collector: Collector, head: str, body: bytes = b"") -> bytes:
+    """What comes back for these bytes, up to the end of the head."""
+    at = urlsplit(collector.http)
+    with socket.create_connection((cast("str", at.hostname), cast("int", at.port)), timeout=30) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        return connection.recv(65536)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Host: evil.example:4318\n",
+        "Host: 127.0.0.1\nOrigin: https://evil.example\n",
+        "Host: 127.0.0.1\nOrigin: null\n",
+        "Host: 127.0.0.1\nSec-Fetch-Site: cross-site\nSec-Fetch-Mode: no-cors\n",
+    ],
+)
+@pytest.mark.parametrize("path", ["GET /api/status", "POST /ServiceGraph", "POST /TraceSegments", "GET /metrics"])
+def test_a_web_page_reads_and_writes_nothing(collector: Collector, path: str, headers: str) -> None:
+    before = collector.ledger()
+    body = put_documents(document())
+    head = f"{path} HTTP/1.1\n{headers}Content-Type: text/plain\nContent-Length: {len(body)}\n"
+    assert raw(collector, head, body).startswith(b"HTTP/1.1 403 ")
+    assert collector.ledger() == before
+
+
+@pytest.mark.parametrize("path", ["/v1/segments", "/v1/traces", "/TraceSegments", "/ServiceGraph", "/api/status"])
+def test_a_connection_that_ends_inside_a_body(collector: Collector, path: str) -> None:
+    """The fixture sees that it left no traceback."""
+    at = urlsplit(collector.http)
+    media = MEDIA_TYPE if path == "/v1/segments" else PROTOBUF if path == "/v1/traces" else JSON
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media}\r\nContent-Length: 100\r\n\r\n[1,"
+    for _ in range(5):
+        with socket.create_connection((cast("str", at.hostname), cast("int", at.port)), timeout=30) as connection:
+            connection.sendall(head.encode())
+
+
+def test_many_empty_spans(collector: Collector) -> None:
+    """A kilobyte of gzip holds half a million spans."""
+    spans = b"\x12\0" * 400_000
+    for number in (2, 1):  # ScopeSpans.spans is in ResourceSpans.scope_spans is in the request
+        spans = bytes([number << 3 | 2]) + _varint(len(spans)) + spans
+    started = time.monotonic()
+    status, _ = post(collector, "/v1/traces", gzip.compress(spans), PROTOBUF, **{"Content-Encoding": "gzip"})
+    assert status == 400
+    assert time.monotonic() - started < 20
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14])
+
+
+def test_cycles_are_read_by_every_api(collector: Collector) -> None:
+    first = next(numbers)
+    ids = [first, *(next(numbers) for _ in range(4))]
+    trace_id = make_segment(first).trace_id
+    around = [
+        make_segment(number, parent_id=parent, subsegment=bool(index % 2), namespace="remote" if index % 2 else "")
+        for index, (number, parent) in enumerate(zip(ids, ids[1:] + ids[:1], strict=True))
+    ]
+    for segment in around:
+        segment.trace_id = trace_id
+    itself = make_segment(next(numbers))
+    itself.parent_id = itself.id
+    status, told = post(
+        collector, "/v1/segments", encode_batch(Batch(WIRE_VERSION, Resource(), [*around, itself])), MEDIA_TYPE
+    )
+    assert (status, told["stored"], told["rejected_count"]) == (200, 5, 1)
+    text = f"1-{trace_id.hex()[:8]}-{trace_id.hex()[8:]}"
+    assert len(collector.get(f"/api/traces/{text}")["segments"]) == 5
+    asked = json.dumps({"TraceIds": [text]}).encode()
+    status, told = post(collector, "/Traces", asked, JSON)
+    assert (status, len(told["Traces"])) == (200, 1)
+    assert post(collector, "/TraceGraph", asked, JSON)[0] == 200
+    now = time.time()
+    for question in ("service-graph", "traces", "time-series"):
+        collector.get(f"/api/{question}?start={now - 600}&end={now + 60}")
+
+
+HOSTILE_TEXTS = [
+    "' OR 1=1 --",
+    "{x:String}",
+    "\\",
+    "\\'",
+    "\n\n",
+    "\t",
+    "\0",
+    "\\N",
+    "\\x00",
+    "%s",
+    '"',
+    "\u202e",
+    "\U0001f600",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_a_text_is_only_ever_a_text(collector: Collector, text: str) -> None:
+    """Stored, found again by every filter that can ask for it, and never part of a statement."""
+    number = next(numbers)
+    marked = f"{text}{number}"
+    http = Http(method=marked, url=marked, status=200, user_agent=marked, client_ip=marked)
+    data = native_of(number, name=marked, user=marked, origin=text, annotations={marked: marked}, http=http)
+    assert post(collector, "/v1/segments", data, MEDIA_TYPE)[1]["stored"] == 1
+    now = time.time()
+    window = f"start={now - 600}&end={now + 60}"
+    quoted = marked.replace("\\", "\\\\").replace('"', '\\"')
+    for expression in (
+        f'annotation["{quoted}"] = "{quoted}"',
+        f'user = "{quoted}"',
+        f'http.url CONTAINS "{quoted}"',
+        f'http.useragent ENDSWITH "{quoted}"',
+        f'service("{quoted}")',
+        f'service(id(name: "{quoted}")) {{ http.method = "{quoted}" }}',
+    ):
+        found = collector.get(f"/api/traces?{window}&filter={quote(expression)}")
+        assert [trace["service"] for trace in found["traces"]] == [marked], expression
+    series = collector.get(f"/api/time-series?{window}&node={quote(f'{marked}|{text}')}")
+    assert sum(point["total"] for point in series["points"]) == 1
+
+
+@pytest.mark.parametrize("cursor", ["x", "A" * 31, "A" * 33, "'; --", "\0", "\u202e"])
+def test_a_forged_cursor(collector: Collector, cursor: str) -> None:
+    now = time.time()
+    with pytest.raises(HTTPError) as error:
+        collector.get(f"/api/traces?start={now - 60}&end={now}&cursor={quote(cursor)}")
+    error.value.close()
+    assert error.value.code == 400
+    asked = json.dumps({"StartTime": now - 60, "EndTime": now, "NextToken": cursor}).encode()
+    assert post(collector, "/TraceSummaries", asked, JSON)[0] == 400
+
+
+def native_of(number: int, **fields: Any) -> bytes:
+    return encode_batch(Batch(WIRE_VERSION, Resource(service_name="shop"), [make_segment(number, **fields)]))

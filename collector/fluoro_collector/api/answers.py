@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fluoro_collector.ingest import what
 from fluoro_collector.query.filter.errors import FilterError
 from fluoro_collector.query.traces import CursorError
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
+from .readers import MAX_SECONDS, is_timeout
+
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 JSON = "application/json"
 MAX_RANGE_S = 92 * 86_400  # a query over more time is answered 400
 LATEST = float((1 << 32) - 7200)  # epoch seconds; minutes are stored as 32 bits
@@ -48,19 +49,16 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
             return error(400, "bad_cursor", str(bad))
         except FilterError as bad:
             return error(400, "bad_filter", str(bad), position=bad.position, expected=list(bad.expected))
-        except StoreBusy:
-            log.warning("%s: the store is busy", request.url.path, exc_info=True)
+        except StoreBusy as busy:
+            log.warning("%s: the store is busy: %s", request.scope["route"].path, what(busy))
+            if is_timeout(busy):
+                return error(503, "too_slow", f"the answer took over {MAX_SECONDS} s; ask for a shorter range")
             return error(503, "store_busy", "the store cannot answer now; try again")
-        except StoreError:
-            log.exception("%s: the store failed", request.url.path)
+        except StoreError as failure:
+            log.error("%s: the store failed: %s", request.scope["route"].path, what(failure))  # noqa: TRY400 - see `what`
             return error(503, "store_failed", "the store could not answer; the collector's log says why")
 
     return guard
-
-
-async def in_thread(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Queries block: they run beside the event loop."""
-    return await asyncio.to_thread(function, *arguments, **named)
 
 
 def time_range(request: Request) -> tuple[float, float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -14,18 +17,30 @@ from fluoro_collector.query import traces as searches
 from fluoro_collector.query.ids import parse_trace_id
 from fluoro_collector.state import State
 
-from .answers import BadRequest, answer, error, guarded, in_thread, time_range, whole
+from .answers import BadRequest, answer, error, guarded, time_range, whole
 from .openapi import document
+from .readers import Readers, TimedEngine
+
+P = ParamSpec("P")
 
 MAX_POINTS = 10_000
 MAX_LIMIT = 1000
 
 
-def routes(state: State) -> list[BaseRoute]:
-    engine, dirty = state.store.engine, state.rollup.dirty
+def routes(state: State, readers: Readers) -> list[BaseRoute]:
+    engine, dirty = TimedEngine(state.store.engine), state.rollup.dirty
+
+    async def ask(request: Request, question: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> Response:
+        """The answer to `question`; 404 for None. Encoded in the thread too: a large one must not hold up the loop."""
+
+        def respond() -> Response:
+            found = question(*arguments, **named)
+            return error(404, "not_found", "no such trace is stored") if found is None else answer(found)
+
+        return await readers.run(request, respond)
 
     async def service_graph(request: Request) -> Response:
-        return answer(await in_thread(graphs.service_graph, engine, dirty, *time_range(request)))
+        return await ask(request, graphs.service_graph, engine, dirty, *time_range(request))
 
     async def time_series(request: Request) -> Response:
         start, end = time_range(request)
@@ -39,7 +54,7 @@ def routes(state: State) -> list[BaseRoute]:
             node = graphs.parse_node_id(text)
             if node is None:
                 raise BadRequest('node must be an id from the service graph, "name|type"')
-        return answer(await in_thread(series.time_series, engine, dirty, start, end, period, node))
+        return await ask(request, series.time_series, engine, dirty, start, end, period, node)
 
     async def traces(request: Request) -> Response:
         start, end = time_range(request)
@@ -47,19 +62,18 @@ def routes(state: State) -> list[BaseRoute]:
         text = request.query_params.get("cursor", "")
         cursor = searches.parse_cursor(text) if text else None
         wanted = request.query_params.get("filter", "")
-        return answer(await in_thread(searches.traces, engine, start, end, wanted, limit, cursor))
+        return await ask(request, searches.traces, engine, start, end, wanted, limit, cursor)
 
     async def trace(request: Request) -> Response:
         trace_id = parse_trace_id(request.path_params["id"])
         if trace_id is None:
             raise BadRequest("a trace id is 1-8hex-24hex or 32 hex digits")
-        found = await in_thread(trees.trace, engine, trace_id)
-        return error(404, "not_found", "no such trace is stored") if found is None else answer(found)
+        return await ask(request, trees.trace, engine, trace_id)
 
-    async def status(_: Request) -> Response:
+    async def status(request: Request) -> Response:
         kind = "server" if state.settings.store else "embedded"
         ledger, rejections = statuses.doors(state.counters), state.counters.rejections()
-        return answer(await in_thread(statuses.status, state.store, ledger, rejections, kind))
+        return await ask(request, statuses.status, state.store, ledger, rejections, kind)
 
     async def openapi(_: Request) -> Response:
         return answer(document())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
@@ -16,40 +15,47 @@ from starlette.routing import BaseRoute, Route
 
 from fluoro_collector.decode import xray as documents
 from fluoro_collector.decode.decoded import Decoded, Rejection
-from fluoro_collector.ingest import Overloaded
+from fluoro_collector.ingest import Overloaded, what
 from fluoro_collector.receivers.refusal import Refusal
-from fluoro_collector.receivers.unpack import unpack
+from fluoro_collector.receivers.take import Taker
+from fluoro_collector.receivers.unpack import too_large, unpack
 from fluoro_collector.state import State
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
+from .readers import MAX_SECONDS, Readers, TimedEngine, is_timeout
 from .xray_operations import Operation, Operations
-from .xray_request import JSON, XRayError, body_object, error_response, texts
+from .xray_request import JSON, XRayError, body_object, error_response, invalid, segment_documents
 
 log = logging.getLogger(__name__)
 
 DOOR = "xray-http"
-MAX_DOCUMENTS = 10_000  # in one PutTraceSegments; SDKs and the daemon send at most 50
+MAX_QUESTION_BYTES = 1 << 20
 LONGEST_GRAPH_S = 6 * 3600.0  # X-Ray's own limit
 LONGEST_SEARCH_S = 24 * 3600.0
-INLINE_BYTES = 16 * 1024  # documents that are decoded on the event loop; more are decoded in a thread
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
-    state: State, *, longest_graph: float = LONGEST_GRAPH_S, longest_search: float = LONGEST_SEARCH_S
+    state: State,
+    taker: Taker,
+    readers: Readers,
+    *,
+    longest_graph: float = LONGEST_GRAPH_S,
+    longest_search: float = LONGEST_SEARCH_S,
 ) -> list[BaseRoute]:
     """`longest_graph` and `longest_search`: greatest time range of a question, in seconds."""
-    operations = Operations(state.store.engine, state.rollup.dirty, longest_graph, longest_search, time.time)
+    engine = TimedEngine(state.store.engine)
+    operations = Operations(engine, state.rollup.dirty, longest_graph, longest_search, time.time)
 
     async def put_trace_segments(request: Request) -> Response:
-        return Response(msgspec.json.encode(await _put(state, request)), media_type=JSON)
+        return Response(msgspec.json.encode(await _put(state, taker, request)), media_type=JSON)
 
     def reader(operation: Operation) -> Handler:
         async def read(request: Request) -> Response:
-            body = body_object(await request.body())
+            body = body_object(await _short_body(request))
             # Encoded in the thread too: a large answer must not hold up the loop.
-            data = await asyncio.to_thread(lambda: msgspec.json.encode(operation(body)))
+            data = await readers.run(request, lambda: msgspec.json.encode(operation(body)))
             return Response(data, media_type=JSON)
 
         return read
@@ -97,21 +103,32 @@ OTHER_PATHS = (
 )
 
 
-async def _put(state: State, request: Request) -> dict[str, Any]:
+async def _short_body(request: Request) -> bytes:
+    """The body of a question. Parsed JSON is up to 60 times larger than its text."""
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_QUESTION_BYTES:
+            raise too_large(MAX_QUESTION_BYTES)
+    return data
+
+
+async def _put(state: State, taker: Taker, request: Request) -> dict[str, Any]:
     """Returns when the segments are durable. A refused document never affects the others."""
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+
+    def read(data: bytes) -> tuple[Decoded, int]:
+        data = unpack(data, encoding, taker.limit)
+        return documents.decode(segment_documents(data)), len(data)
+
     try:
         data = await request.body()
-        encoding = request.headers.get("content-encoding", "").strip().lower()
-        if encoding not in ("", "identity"):
-            data = await asyncio.to_thread(unpack, data, encoding, state.settings.max_request_bytes)
-        listed = texts(body_object(data), "TraceSegmentDocuments", MAX_DOCUMENTS)
+        # What is packed may be anything once unpacked, so it never is on the loop.
+        decoded, size = await taker.offload(len(data) if encoding in ("", "identity") else taker.limit, read, data)
     except (XRayError, Refusal, ClientDisconnect) as refused:
         state.counters.door(DOOR).refuse_undecoded(getattr(refused, "reason", "Undecodable"))
         raise
-    decoded: Decoded = (
-        documents.decode(listed) if len(data) <= INLINE_BYTES else await asyncio.to_thread(documents.decode, listed)
-    )
-    receipt = await state.ingest.accept(DOOR, decoded, len(data))
+    receipt = await state.ingest.accept(DOOR, decoded, size)
     return {"UnprocessedTraceSegments": [_unprocessed(rejection) for rejection in receipt.rejections]}
 
 
@@ -136,11 +153,13 @@ def _guarded(handler: Handler) -> Handler:
             code = "ThrottledException" if busy else "InvalidRequestException"
             status = 429 if busy else refusal.status
             return error_response(XRayError(code, refusal.message, status, refusal.headers))
-        except StoreBusy:
-            log.warning("%s: the store is busy", request.url.path, exc_info=True)
+        except StoreBusy as busy:
+            log.warning("%s: the store is busy: %s", request.scope["route"].path, what(busy))
+            if is_timeout(busy):
+                return error_response(invalid(f"the answer took over {MAX_SECONDS} s; ask for a shorter time range"))
             return error_response(XRayError("ThrottledException", "the store cannot answer now", 429))
-        except StoreError:
-            log.exception("%s: the store failed", request.url.path)
+        except StoreError as failure:
+            log.error("%s: the store failed: %s", request.scope["route"].path, what(failure))  # noqa: TRY400 - see `what`
             return error_response(XRayError("InternalFailure", "the store could not answer", 500))
 
     return guard

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.responses import Response
 
+from fluoro.errors import WireError
+from fluoro_collector.decode.limits import check_json
+
 JSON = "application/json"
+MAX_DOCUMENTS = 10_000  # in one PutTraceSegments; SDKs and the daemon send at most 50
+
+
+class _Put(msgspec.Struct):
+    """Input of PutTraceSegments."""
+
+    TraceSegmentDocuments: Annotated[list[str], msgspec.Meta(max_length=MAX_DOCUMENTS)]
+
+
+_put = msgspec.json.Decoder(_Put).decode
 
 
 class XRayError(Exception):
@@ -40,6 +53,19 @@ def body_object(data: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise XRayError("SerializationException", "the body is not a JSON object")
     return body
+
+
+def segment_documents(data: bytes) -> list[str]:
+    """The documents of a PutTraceSegments, without making objects of anything else. Raises XRayError."""
+    try:
+        check_json(data)
+        return _put(data or b"{}").TraceSegmentDocuments
+    except msgspec.ValidationError:
+        raise invalid(f"TraceSegmentDocuments must be a list of strings, at most {MAX_DOCUMENTS}") from None
+    except WireError as error:
+        raise invalid(str(error)) from None
+    except (ValueError, RecursionError):
+        raise XRayError("SerializationException", "the body is not JSON") from None
 
 
 def moment(body: dict[str, Any], name: str, latest: float) -> float:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from fluoro.errors import WireError
-from fluoro.model import WIRE_VERSION, Batch, Resource, Segment
+from fluoro.model import WIRE_VERSION, Resource, Segment
 from fluoro_collector.decode.decoded import Decoded, Rejection
-from fluoro_collector.decode.plain import is_plain
+from fluoro_collector.decode.limits import (
+    MAX_RESOURCE_BYTES,
+    MAX_SEGMENT_BYTES,
+    MAX_SEGMENTS,
+    MAX_VALUES,
+    WHOLE_BYTES,
+    Allowance,
+)
+from fluoro_collector.decode.plain import count_values, is_plain
+
+_Many = msgspec.Meta(max_length=MAX_SEGMENTS)  # checked before the first is decoded
 
 
-class _RawBatch(msgspec.Struct, array_like=True):
-    """A `fluoro.model.Batch` whose segments are still bytes."""
+class _Batch(msgspec.Struct, array_like=True):
+    """`fluoro.model.Batch` with a bound."""
 
     version: int
     resource: Resource
-    segments: list[msgspec.Raw]
+    segments: Annotated[list[Segment], _Many]
 
 
-_whole = msgspec.msgpack.Decoder(Batch).decode
+class _RawBatch(msgspec.Struct, array_like=True):
+    """A `fluoro.model.Batch` whose resource and segments are still bytes."""
+
+    version: int
+    resource: msgspec.Raw
+    segments: Annotated[list[msgspec.Raw], _Many]
+
+
+_whole = msgspec.msgpack.Decoder(_Batch).decode
 _raw = msgspec.msgpack.Decoder(_RawBatch).decode
+_resource = msgspec.msgpack.Decoder(Resource).decode
 _segment = msgspec.msgpack.Decoder(Segment).decode
 
 # msgspec raises DecodeError (a ValueError), UnicodeDecodeError (a ValueError too) and RecursionError.
@@ -30,8 +51,11 @@ def decode(data: bytes) -> Decoded:
     """The segments of one native batch.
 
     A segment that does not fit the model is rejected by itself, with the path of its first bad field; the others are
-    kept. Raises WireError when the bytes are no batch, have a bad resource or an unknown version.
+    kept. Raises WireError when the bytes are no batch, have a bad resource or an unknown version, or hold more than
+    `limits` allow. A large batch is decoded segment by segment, so that its free-form parts can be bounded.
     """
+    if len(data) > WHOLE_BYTES:
+        return _piecewise(data)
     try:
         batch = _whole(data)
     except _BAD:
@@ -47,24 +71,46 @@ def decode(data: bytes) -> Decoded:
 def _piecewise(data: bytes) -> Decoded:
     try:
         batch = _raw(data)
+        _require_version(batch.version)
+        if len(bytes(batch.resource)) > MAX_RESOURCE_BYTES:
+            raise WireError(f"native batch: $[1] is larger than {MAX_RESOURCE_BYTES} bytes")
+        resource = _resource(batch.resource)
     except _BAD as error:
-        raise WireError(f"not a native batch: {error}") from None
-    _require_version(batch.version)
-    if not is_plain(batch.resource.attributes):
+        raise WireError(f"not a native batch: {_reason(error)}") from None
+    if not is_plain(resource.attributes):
         raise WireError("native batch: $[1].attributes holds a value that is not JSON")
+    allowance = Allowance(MAX_VALUES)
     kept: list[Segment] = []
     rejections: list[Rejection] = []
     for index, raw in enumerate(batch.segments):
+        if len(bytes(raw)) > MAX_SEGMENT_BYTES:
+            rejections.append(Rejection("TooLarge", f"$[2][{index}]: larger than {MAX_SEGMENT_BYTES} bytes"))
+            continue
         try:
             segment = _segment(raw)
         except _BAD as error:
             rejections.append(Rejection("InvalidSegment", f"$[2][{index}]: {_reason(error)}"))
             continue
-        if _free_form_is_plain(segment):
+        if not (segment.annotations or segment.metadata or segment.aws or segment.events or segment.links):
+            kept.append(segment)
+        elif _free_form_is_plain(segment):
+            allowance.spend(_free_form_size(segment))
             kept.append(segment)
         else:
             rejections.append(_not_plain(segment, index))
-    return Decoded([(batch.resource, kept)], rejections)
+    return Decoded([(resource, kept)], rejections)
+
+
+def _free_form_size(segment: Segment) -> int:
+    """How many values the free-form parts hold."""
+    size = len(segment.annotations or ())
+    if segment.metadata:
+        size += count_values(segment.metadata)
+    if segment.aws:
+        size += count_values(segment.aws)
+    if segment.events or segment.links:
+        size += sum(1 + count_values(item.attributes) for item in (*(segment.events or ()), *(segment.links or ())))
+    return size
 
 
 def _require_version(version: int) -> None:

@@ -17,15 +17,11 @@ from fluoro.errors import WireError
 from fluoro.model import Segment
 from fluoro.otel.semantics import from_bytes
 from fluoro_collector.decode.decoded import Decoded, Rejection
-from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, origin_of, to_segment
+from fluoro_collector.decode.limits import MAX_ATTRIBUTES, MAX_EVENTS, Allowance, check_json
+from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, dropped_counts, origin_of, to_segment
 from fluoro_collector.decode.plain import MAX_DEPTH, TooDeepError
 
 _parse = msgspec.json.decode
-_DROPPED = (
-    ("droppedAttributesCount", "dropped_attributes_count"),
-    ("droppedEventsCount", "dropped_events_count"),
-    ("droppedLinksCount", "dropped_links_count"),
-)
 _KINDS = {
     "SPAN_KIND_UNSPECIFIED": 0,
     "SPAN_KIND_INTERNAL": 1,
@@ -41,8 +37,9 @@ def decode_json(data: bytes) -> Decoded:
     """The segments of one request. `{}` is a valid, empty one.
 
     A span with a field of the wrong type is one Rejection. Raises WireError when the bytes are not JSON, or the
-    structure around the spans is not OTLP's.
+    structure around the spans is not OTLP's, or when the request holds more items than `limits` allow.
     """
+    check_json(data)
     try:
         root = _parse(data)
     except (ValueError, RecursionError) as error:
@@ -51,13 +48,16 @@ def decode_json(data: bytes) -> Decoded:
     if type(root) is not dict:
         raise WireError("not an OTLP trace request: the JSON is not an object")
     out = Decoded([], [])
+    allowance = Allowance()
     for resource_spans in _objects(root, "resourceSpans"):
         try:
             resource, origin = origin_of(_attributes(_object(resource_spans, "resource"), "attributes"))
         except (BadSpanError, TooDeepError) as error:
             raise WireError(f"not an OTLP trace request: resource: {error}") from None
+        allowance.spend()
         segments: list[Segment] = []
         for scope_spans in _objects(resource_spans, "scopeSpans"):
+            allowance.spend(1 + len(_list(scope_spans, "spans")))
             scope = _object(scope_spans, "scope")
             named = {f"scope.{key}": scope[key] for key in ("name", "version") if scope.get(key).__class__ is str}
             shared = Origin(resource, origin, {key: value for key, value in named.items() if value})
@@ -77,6 +77,7 @@ def _raw(span: Any) -> RawSpan:
         raise BadSpanError("InvalidSegment", "a span is not a JSON object")
     status = span.get("status")
     status = status if type(status) is dict else {}
+    events, links = _list(span, "events", bad_span=True), _list(span, "links", bad_span=True)
     return RawSpan(
         trace_id=_id(span, "traceId", "InvalidTraceId"),
         span_id=_id(span, "spanId", "MissingId"),
@@ -88,7 +89,7 @@ def _raw(span: Any) -> RawSpan:
         attributes=_attributes(span, "attributes"),
         events=[
             (_text(event, "name"), _integer(event, "timeUnixNano"), _attributes(event, "attributes"))
-            for event in _span_objects(span, "events")
+            for event in _all_objects(events[:MAX_EVENTS], "events")
         ],
         links=[
             (
@@ -96,18 +97,24 @@ def _raw(span: Any) -> RawSpan:
                 _id(link, "spanId", "InvalidSegment"),
                 _attributes(link, "attributes"),
             )
-            for link in _span_objects(span, "links")
+            for link in _all_objects(links[:MAX_EVENTS], "links")
         ],
         status=_enum(status, "code", _STATUSES),
         status_message=_text(status, "message"),
         flags=_integer(span, "flags"),
         trace_state=_text(span, "traceState"),
-        dropped={name: count for key, name in _DROPPED if (count := _integer(span, key))},
+        dropped=dropped_counts(
+            _integer(span, "droppedAttributesCount")
+            + max(len(_list(span, "attributes", bad_span=True)) - MAX_ATTRIBUTES, 0),
+            _integer(span, "droppedEventsCount") + max(len(events) - MAX_EVENTS, 0),
+            _integer(span, "droppedLinksCount") + max(len(links) - MAX_EVENTS, 0),
+        ),
     )
 
 
 def _attributes(owner: dict[str, Any], key: str) -> dict[str, Any]:
-    return {_text(pair, "key"): _value(pair.get("value"), MAX_DEPTH) for pair in _span_objects(owner, key)}
+    pairs = _list(owner, key, bad_span=True)[:MAX_ATTRIBUTES]
+    return {_text(pair, "key"): _value(pair.get("value"), MAX_DEPTH) for pair in _all_objects(pairs, key)}
 
 
 def _value(value: Any, depth: int) -> Any:
@@ -134,7 +141,8 @@ def _value(value: Any, depth: int) -> Any:
                 raise TooDeepError(f"nested more than {MAX_DEPTH} levels deep")
             if member == "arrayValue":
                 return [_value(item, depth - 1) for item in _list(found, "values", bad_span=True)]
-            return {_text(pair, "key"): _value(pair.get("value"), depth - 1) for pair in _span_objects(found, "values")}
+            pairs = _all_objects(_list(found, "values", bad_span=True), "values")
+            return {_text(pair, "key"): _value(pair.get("value"), depth - 1) for pair in pairs}
         if member in _MEMBERS:
             raise BadSpanError("InvalidSegment", f"{member} has the wrong type")
     return None
@@ -217,8 +225,8 @@ def _text(owner: dict[str, Any], key: str) -> str:
     return value
 
 
-def _span_objects(owner: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-    for item in _list(owner, key, bad_span=True):
+def _all_objects(items: list[Any], key: str) -> Iterator[dict[str, Any]]:
+    for item in items:
         if type(item) is not dict:
             raise BadSpanError("InvalidSegment", f"{key} holds something that is not an object")
         yield item

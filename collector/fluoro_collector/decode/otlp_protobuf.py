@@ -14,10 +14,12 @@ from fluoro.errors import WireError
 from fluoro.model import Segment
 from fluoro.otel.semantics import from_bytes
 from fluoro_collector.decode.decoded import Decoded, Rejection
-from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, origin_of, to_segment
+from fluoro_collector.decode.limits import MAX_ATTRIBUTES, MAX_EVENTS, MAX_SEGMENT_BYTES, WHOLE_BYTES, Allowance
+from fluoro_collector.decode.otlp_spans import BadSpanError, Origin, RawSpan, dropped_counts, origin_of, to_segment
 from fluoro_collector.decode.plain import MAX_DEPTH, TooDeepError
 from fluoro_collector.decode.protobuf_frames import frames
 
+_OVERSIZE = f"the span is larger than {MAX_SEGMENT_BYTES} bytes"
 _UNREADABLE = "the span is not valid protobuf, or one of its strings is not UTF-8"
 _request = ExportTraceServiceRequest.FromString
 
@@ -26,18 +28,25 @@ def decode_protobuf(data: bytes) -> Decoded:
     """The segments of one request. An empty request is valid.
 
     A span that cannot be a segment (bad ids) is one Rejection. protobuf refuses a whole message for one string that is
-    not UTF-8; then the request is read span by span, so only the bad span is lost. Raises WireError when not even
-    the framing is protobuf's.
+    not UTF-8; then the request is read span by span, so only the bad span is lost. So is a large one: protobuf's objects
+    are up to 60 times the size of their bytes. Raises WireError when not even the framing is protobuf's, or when the
+    request holds more items than `limits` allow.
     """
+    if len(data) > WHOLE_BYTES:
+        return _span_by_span(data)
     try:
         request = _request(data)
     except DecodeError:
         return _span_by_span(data)
+    allowance = Allowance()
+    allowance.spend(len(request.resource_spans))
     out = Decoded([], [])
     for resource_spans in request.resource_spans:
+        allowance.spend(len(resource_spans.scope_spans))
         resource, origin = origin_of(_attributes(resource_spans.resource.attributes))
         segments: list[Segment] = []
         for scope_spans in resource_spans.scope_spans:
+            allowance.spend(len(scope_spans.spans))
             shared = Origin(resource, origin, _scope(scope_spans.scope))
             _spans(scope_spans.spans, shared, segments, out.rejections)
         out.batches.append((resource, segments))
@@ -56,18 +65,12 @@ def _spans(spans: Any, shared: Origin, segments: list[Segment], rejections: list
 
 def _raw(span: Any) -> RawSpan:
     status = span.status
-    events, links = span.events, span.links
-    dropped: dict[str, int] = {}
-    if span.dropped_attributes_count or span.dropped_events_count or span.dropped_links_count:
-        dropped = {
-            name: count
-            for name, count in (
-                ("dropped_attributes_count", span.dropped_attributes_count),
-                ("dropped_events_count", span.dropped_events_count),
-                ("dropped_links_count", span.dropped_links_count),
-            )
-            if count
-        }
+    events, links = span.events[:MAX_EVENTS], span.links[:MAX_EVENTS]
+    dropped = dropped_counts(
+        span.dropped_attributes_count + max(len(span.attributes) - MAX_ATTRIBUTES, 0),
+        span.dropped_events_count + len(span.events) - len(events),
+        span.dropped_links_count + len(span.links) - len(links),
+    )
     return RawSpan(
         span.trace_id,
         span.span_id,
@@ -94,7 +97,7 @@ def _scope(scope: Any) -> dict[str, Any]:
 
 def _attributes(pairs: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for pair in pairs:
+    for pair in pairs if len(pairs) <= MAX_ATTRIBUTES else pairs[:MAX_ATTRIBUTES]:
         value = pair.value
         # Most values are strings; this spares them the look at which member is set.
         found[pair.key] = value.string_value or _value(value, MAX_DEPTH)
@@ -116,23 +119,24 @@ def _value(value: Any, depth: int) -> Any:
 
 
 def _span_by_span(data: bytes) -> Decoded:
-    """`decode_protobuf` for a request that protobuf refuses as a whole."""
+    """`decode_protobuf` for a request that protobuf refuses as a whole, or that is too large to be one object."""
     out = Decoded([], [])
+    allowance = Allowance()
     try:
-        for number, body in frames(data):
+        for number, body in frames(data, allowance):
             if number == 1:
-                _resource_spans(body, out)
+                _resource_spans(body, out, allowance)
     except ValueError as error:
         raise WireError(f"not an OTLP trace request: {error}") from None
     return out
 
 
-def _resource_spans(data: bytes, out: Decoded) -> None:
-    parts = list(frames(data))
+def _resource_spans(data: bytes, out: Decoded, allowance: Allowance) -> None:
+    parts = list(frames(data, allowance))
     attributes: dict[str, Any] = {}
     unreadable = 0
     for message in (body for number, body in parts if number == 1):
-        for pair in (body for number, body in frames(message) if number == 1):
+        for pair in (body for number, body in frames(message, allowance) if number == 1):
             try:
                 attributes |= _attributes([KeyValue.FromString(pair)])
             except DecodeError:
@@ -141,13 +145,16 @@ def _resource_spans(data: bytes, out: Decoded) -> None:
         attributes["fluoro.unreadable_attributes"] = unreadable
     resource, origin = origin_of(attributes)
     segments: list[Segment] = []
-    for scope_spans in (list(frames(body)) for number, body in parts if number == 2):
+    for scope_spans in (list(frames(body, allowance)) for number, body in parts if number == 2):
         scope: dict[str, Any] = {}
         for body in (body for number, body in scope_spans if number == 1):
             with suppress(DecodeError):
                 scope = _scope(InstrumentationScope.FromString(body))
         spans = []
         for encoded in (body for number, body in scope_spans if number == 2):
+            if len(encoded) > MAX_SEGMENT_BYTES:
+                out.rejections.append(Rejection("TooLarge", _OVERSIZE))
+                continue
             try:
                 spans.append(SpanMessage.FromString(encoded))
             except DecodeError:

@@ -54,6 +54,14 @@ class RawSpan(NamedTuple):
     dropped: dict[str, int]
 
 
+def dropped_counts(attributes: int, events: int, links: int) -> dict[str, int]:
+    """`RawSpan.dropped`: what the sender left out, and what was over our limits."""
+    if not (attributes or events or links):
+        return {}
+    named = {"dropped_attributes_count": attributes, "dropped_events_count": events, "dropped_links_count": links}
+    return {name: count for name, count in named.items() if count}
+
+
 def origin_of(attributes: dict[str, Any]) -> tuple[Resource, str]:
     """The resource of its OpenTelemetry attributes (consumed), and the X-Ray origin they imply.
 

@@ -33,6 +33,15 @@ def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     return False
 
 
+def count_values(value: Any) -> int:
+    """How many values a plain `value` is made of, itself included."""
+    if type(value) is dict:
+        return 1 + sum(map(count_values, value.values()))
+    if type(value) is list:
+        return 1 + sum(map(count_values, value))
+    return 1
+
+
 def plain(value: Any, depth: int = MAX_DEPTH) -> Any:
     """`value`, which came from a JSON decoder, with integers of more than 64 bits as floats. Raises TooDeepError."""
     kind = type(value)

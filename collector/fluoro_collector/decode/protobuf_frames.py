@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fluoro_collector.decode.limits import Allowance
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+def frames(data: bytes, allowance: Allowance | None = None) -> Iterator[tuple[int, bytes]]:
     """(field number, body) of every length-delimited field of a message; other fields are skipped.
 
-    Raises ValueError when the bytes are not framed as protobuf.
+    Each one is spent from `allowance`. Raises ValueError when the bytes are not framed as protobuf.
     """
     position, size = 0, len(data)
     while position < size:
@@ -21,6 +23,8 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
             end = position + length
             if end > size:
                 raise ValueError(f"a field ends {end - size} bytes after the message")
+            if allowance is not None:
+                allowance.spend()
             yield tag >> 3, data[position:end]
             position = end
         elif wire == _VARINT:

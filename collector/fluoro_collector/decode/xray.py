@@ -16,6 +16,7 @@ from fluoro_collector.decode.plain import TooDeepError, plain
 
 MAX_DOCUMENT = 64 * 1024
 MAX_NAME = 200
+MAX_BAD_SUBSEGMENTS = 10  # in one document; then the rest of it is not read
 
 _parse = msgspec.json.decode
 
@@ -81,12 +82,16 @@ def _decode_one(
     key = (resource.service_name, resource.service_version, tuple(resource.attributes.items()))
     segments = grouped.setdefault(key, (resource, []))[1]
     segments.append(first)
+    enough = len(rejections) + MAX_BAD_SUBSEGMENTS
     # An explicit stack: documents nest as deep as their JSON parser allows.
     pending = [(root, first.id)]
     while pending:
         document, parent_id = pending.pop()
         children = document.get("subsegments")
         for child in children if isinstance(children, list) else ():
+            if len(rejections) >= enough:
+                rejections.append(Rejection("InvalidSegment", "too many bad subsegments; the rest is not read"))
+                return
             if type(child) is not dict:
                 rejections.append(Rejection("InvalidSegment", "a subsegment is not a JSON object"))
                 continue

@@ -11,7 +11,8 @@ SELECT
     sum(e.fault) AS fault,
     sum(e.total) AS total,
     sum(e.total_time) AS total_time,
-    sumMap(e.histogram) AS histogram
+    sumMap(e.histogram) AS histogram,
+    min(toUnixTimestamp(e.minute)) AS first_minute
 FROM edges_1m AS e
 WHERE e.minute >= toDateTime({first:UInt32}, 'UTC')
   AND e.minute < toDateTime({last:UInt32}, 'UTC')

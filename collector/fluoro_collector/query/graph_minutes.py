@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from fluoro_collector.store.engine import Engine
 
+from .memo import Memo
 from .sql import statement
+
+T = TypeVar("T")
 
 MINUTE = 60
 ALL_SETTLED = 2**62  # ms: whatever is there counts, however new
+_CHUNK = 60  # minutes computed live in one statement
 
 
 class Live(NamedTuple):
     """What a live answer computes: `minutes` whose stored rows are out of date (epoch seconds, ascending), and until when
     rows must have been received to be settled (epoch ms).
+
+    `memo` keeps answers; as long as `state` is the same, so are they. None: nothing is kept.
     """
 
     minutes: list[int]
     settled_ms: int
+    memo: Memo | None = None
+    state: Hashable = None
 
 
 Dirty = Callable[[int, int], Live]  # (first, last) of a range in epoch seconds; `Rollup.dirty`
@@ -38,4 +47,28 @@ def graph_minutes(
     wanted = sorted(set(minutes))
     params: dict[str, Any] = {"minutes": wanted, "first": wanted[0], "last": wanted[-1] + MINUTE, "ids": list(ids)}
     params["settled"] = settled_ms
-    return engine.query(statement("graph_minutes"), params)
+    columns = engine.query(statement("graph_minutes"), params)
+    columns["histogram"] = [Counter(buckets) for buckets in columns.pop("buckets")]
+    return columns
+
+
+def live_minutes(engine: Engine, live: Live) -> Iterator[dict[str, list[Any]]]:
+    """`graph_minutes` of the dirty minutes, part by part. The columns belong to all who ask: read only."""
+    for minutes in _chunks(live.minutes):
+        yield kept(
+            live, ("live", *minutes), lambda part=minutes: graph_minutes(engine, part, settled_ms=live.settled_ms)
+        )
+
+
+def kept(live: Live, key: tuple[Hashable, ...], compute: Callable[[], T]) -> T:
+    """`compute()`, from the memo if there is one. `key` says what is asked; `live.state` what the answer depends on."""
+    return compute() if live.memo is None else live.memo.get((key, live.state), compute)
+
+
+def _chunks(minutes: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Parts of at most an hour: what one live statement may read is bounded."""
+    begin = 0
+    for index in range(1, len(minutes) + 1):
+        if index == len(minutes) or minutes[index] - minutes[begin] >= _CHUNK * MINUTE:
+            yield minutes[begin:index]
+            begin = index

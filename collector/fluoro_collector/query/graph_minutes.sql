@@ -5,6 +5,8 @@
 -- come before uses (tag 1) of the same id, and arrayFill hands the definition on. Memory stays linear in the trace;
 -- arrayMap with indexOf copies the whole array for every element (measured: 12 GB for one trace of 40,000 spans).
 --
+-- A node is one text here, name NUL type, '' = none: arrays of narrow tuples are what this statement spends its time on.
+--
 -- A trace arrives in pieces. Until a row is settled, what only a missing piece would tell is left open: a call without an
 -- answer is not an inferred node yet, and a request without its caller has no client yet.
 --
@@ -18,18 +20,20 @@ deduplicated AS
         trace_id,
         id,
         parent_id,
-        toUnixTimestamp(toStartOfMinute(start)) AS minute,
-        duration,
-        in_progress,
-        multiIf(fault, 3, throttle, 2, error, 1, 0) AS outcome,
         -- 0 internal work, 1 segment, 2 segment that took a message, 3 call
         multiIf(NOT subsegment, if(kind = 4, 2, 1), namespace != '', 3, 0) AS role,
-        environment,
-        service,
-        origin,
-        peer_name,
-        peer_type,
-        toUnixTimestamp64Milli(received) > {settled:Int64} AS young
+        toString(service) AS service_name,
+        if(service = '', '', concat(service, '\0', origin)) AS node,
+        if(peer_name = '', '', concat(peer_name, '\0', peer_type)) AS peer,
+        toUnixTimestamp64Milli(received) > {settled:Int64} AS young,
+        (
+            toUnixTimestamp(toStartOfMinute(start)),
+            duration,
+            -- Bucket of the histogram (store/histogram.py), 255 = not finished.
+            toUInt8(if(in_progress, 255, least(greatest(floor(log2(duration) * 4) - 40, 0), 127))),
+            toUInt8(multiIf(fault, 3, throttle, 2, error, 1, 0)),
+            toString(environment)
+        ) AS figures
     FROM segments
     WHERE start >= toDateTime({first:UInt32}, 'UTC') - INTERVAL 1 HOUR
       AND start < toDateTime({last:UInt32}, 'UTC') + INTERVAL 1 HOUR
@@ -68,9 +72,9 @@ traces AS
             range(toUInt8(ceil(log2(1 + countIf(role IN (0, 3)))))),
             groupArray((id, if(role IN (1, 2), id, parent_id)))
         ) AS ancestors,
-        -- (id, name, origin) of the nearest segment above each row, in the order of ids; ('', '') when there is none.
+        -- (id, service, node) of the nearest segment above each row, in the order of ids; ('', '') when there is none.
         arraySort(arrayConcat(
-            groupArrayIf((id, 0, id, toString(service), toString(origin)), role IN (1, 2)),
+            groupArrayIf((id, 0, id, service_name, node), role IN (1, 2)),
             arrayMap(pointer -> (pointer.2, 1, pointer.1, '', ''), ancestors)
         )) AS entries,
         arraySort(arrayFilter(owner -> owner.1 != 0, arrayMap(
@@ -82,10 +86,7 @@ traces AS
             entries,
             arrayFill(entry -> entry.2 = 0, entries)
         ))) AS owners,
-        groupArray((
-            id, parent_id, minute, duration, in_progress, outcome, role,
-            environment, service, origin, peer_name, peer_type, young
-        )) AS fields
+        groupArray((id, parent_id, role, service_name, node, peer, young, figures)) AS fields
     FROM deduplicated
     GROUP BY trace_id
 ),
@@ -93,18 +94,17 @@ members AS
 (
     SELECT
         trace_id,
-        fields.1 AS id,
-        fields.2 AS parent_id,
-        fields.7 AS role,
+        row.1 AS id,
+        row.2 AS parent_id,
+        row.3 AS role,
         -- The caller's node: the segment above, unless the row names another service than that segment.
-        owners.2 != '' AND (fields.9 = '' OR fields.9 = owners.2) AS owned,
-        (fields.3, fields.4, fields.5, fields.6, fields.8) AS figures,
-        (if(owned, owners.2, toString(fields.9)), if(owned, owners.3, toString(fields.10))) AS owner,
-        (toString(fields.9), toString(fields.10)) AS node,
-        (toString(fields.11), toString(fields.12)) AS peer,
-        fields.13 AS young
+        if(above.2 != '' AND (row.4 = '' OR row.4 = above.2), above.3, row.5) AS owner,
+        row.5 AS node,
+        row.6 AS peer,
+        row.7 AS young,
+        row.8 AS figures
     FROM traces
-    ARRAY JOIN fields, owners
+    ARRAY JOIN fields AS row, owners AS above
 ),
 -- One group per id: the row that has it, and the segments whose parent it is.
 families AS
@@ -112,85 +112,88 @@ families AS
     SELECT
         trace_id,
         link.1 AS key,
+        groupArrayIf((role, owner, peer, young, figures), link.2)[1] AS parent,
+        parent.1 = 3 AS called,
         countIf(link.2) > 0 AS present,
-        anyIf(role, link.2) AS parent_role,
-        anyIf(figures, link.2) AS parent_figures,
-        anyIf(owner, link.2) AS parent_owner,
-        anyIf(peer, link.2) AS parent_peer,
-        anyIf(young, link.2) AS parent_young,
-        groupArrayIf((figures, node, peer, role = 2, young), NOT link.2) AS children,
-        arrayDistinct(arrayMap(child -> child.2, arrayFilter(child -> NOT child.4, children))) AS answering,
-        arrayExists(child -> child.4, children) AS queued
+        groupArrayIf((node, peer, role = 2, young, figures), NOT link.2) AS children,
+        arrayDistinct(arrayMap(child -> child.1, arrayFilter(child -> NOT child.3, children))) AS answering,
+        arrayExists(child -> child.3, children) AS queued
     FROM members
     ARRAY JOIN if(role IN (1, 2), [(id, true), (parent_id, false)], [(id, true)]) AS link
     GROUP BY trace_id, key
 ),
 observations AS
 (
-    SELECT arrayJoin(arrayConcat(
+    SELECT
+        observation.1 AS relation,
+        observation.2 AS source,
+        observation.3 AS target,
+        observation.4 AS inferred,
+        observation.5 AS root,
+        observation.6.1 AS minute,
+        observation.6.2 AS duration,
+        observation.6.3 AS bucket,
+        observation.6.4 AS outcome,
+        observation.6.5 AS environment
+    FROM families
+    ARRAY JOIN arrayConcat(
         -- A segment is a request of its own node.
         arrayMap(
-            child -> ('node', child.1, ('', ''), child.2, false, NOT present AND NOT child.5 AND NOT (child.4 AND child.3.1 != '')),
+            child -> (0, '', child.1, false, NOT present AND NOT child.4 AND NOT (child.3 AND child.2 != ''), child.5),
             children
         ),
         -- A call that no segment answers is a request of an inferred node; a queue stays when a consumer took the message.
         if(
-            present AND parent_role = 3 AND parent_peer.1 != '' AND (queued OR (empty(answering) AND NOT parent_young)),
-            [
-                ('node', parent_figures, ('', ''), parent_peer, true, false),
-                ('sync', parent_figures, parent_owner, parent_peer, false, false)
-            ],
+            called AND parent.3 != '' AND (queued OR (empty(answering) AND NOT parent.4)),
+            [(0, '', parent.3, true, false, parent.5), (1, parent.2, parent.3, false, false, parent.5)],
             []
         ),
         -- A call that is answered: an edge with the caller's figures.
-        if(
-            present AND parent_role = 3,
-            arrayMap(target -> ('sync', parent_figures, parent_owner, target, false, false), answering),
-            []
-        ),
+        if(called, arrayMap(target -> (1, parent.2, target, false, false, parent.5), answering), []),
         -- Edges that only the callee can tell: from the client, from a queue, from a parent that is no call.
-        arrayFilter(edge -> edge.3 != edge.4, arrayMap(
+        arrayFilter(edge -> edge.2 != edge.3, arrayMap(
             child -> (
-                if(child.4 AND (present OR child.3.1 != ''), 'link', 'sync'),
-                child.1,
+                if(child.3 AND (present OR child.2 != ''), 2, 1),
                 multiIf(
-                    child.4 AND child.3.1 != '', child.3,
-                    NOT present, (child.2.1, 'client'),
-                    child.4 AND parent_role = 3 AND parent_peer.1 != '', parent_peer,
-                    parent_owner
+                    child.3 AND child.2 != '', child.2,
+                    NOT present, 'client',
+                    child.3 AND called AND parent.3 != '', parent.3,
+                    parent.2
                 ),
-                child.2,
+                child.1,
                 false,
-                false
+                false,
+                child.5
             ),
             arrayFilter(
-                child -> if(present, parent_role != 3 OR child.4, NOT child.5 OR (child.4 AND child.3.1 != '')),
+                child -> if(present, NOT called OR child.3, NOT child.4 OR (child.3 AND child.2 != '')),
                 children
             )
         ))
-    )) AS observation
-    FROM families
+    ) AS observation
 )
 SELECT
-    observation.1 AS relation,
-    observation.2.1 AS minute,
-    observation.2.5 AS environment,
-    observation.3.1 AS source_name,
-    observation.3.2 AS source_type,
-    observation.4.1 AS target_name,
-    observation.4.2 AS target_type,
-    min(observation.5) AS inferred,
-    max(observation.6) AS root,
-    countIf(observation.2.4 = 0) AS ok,
-    countIf(observation.2.4 = 1) AS error,
-    countIf(observation.2.4 = 2) AS throttle,
-    countIf(observation.2.4 = 3) AS fault,
+    ['node', 'sync', 'link'][o.relation + 1] AS relation,
+    o.minute AS minute,
+    o.environment AS environment,
+    if(o.source = 'client', target_name, splitByChar('\0', o.source)[1]) AS source_name,
+    if(o.source = 'client', 'client', splitByChar('\0', o.source)[2]) AS source_type,
+    splitByChar('\0', o.target)[1] AS target_name,
+    splitByChar('\0', o.target)[2] AS target_type,
+    min(o.inferred) AS inferred,
+    max(o.root) AS root,
+    countIf(o.outcome = 0) AS ok,
+    countIf(o.outcome = 1) AS error,
+    countIf(o.outcome = 2) AS throttle,
+    countIf(o.outcome = 3) AS fault,
     count() AS total,
-    sum(observation.2.2) AS total_time,
-    minIf(observation.2.2, NOT observation.2.3) AS min_time,
-    maxIf(observation.2.2, NOT observation.2.3) AS max_time,
-    sumMapIf(map(toUInt8(least(greatest(floor(log2(observation.2.2) * 4) - 40, 0), 127)), toUInt64(1)), NOT observation.2.3) AS histogram
-FROM observations
-WHERE minute IN {minutes:Array(UInt32)}
-  AND (relation = 'node' OR source_name != '')
-GROUP BY relation, minute, environment, source_name, source_type, target_name, target_type
+    sum(o.duration) AS total_time,
+    minIf(o.duration, o.bucket < 255) AS min_time,
+    maxIf(o.duration, o.bucket < 255) AS max_time,
+    groupArrayIf(o.bucket, o.bucket < 255) AS buckets
+FROM observations AS o
+WHERE o.minute IN {minutes:Array(UInt32)}
+  AND o.target != ''
+  AND (o.relation = 0 OR o.source != '')
+GROUP BY o.relation, o.minute, o.environment, o.source, o.target
+SETTINGS max_threads = 1

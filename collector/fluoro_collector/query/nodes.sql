@@ -10,7 +10,8 @@ SELECT
     sum(n.fault) AS fault,
     sum(n.total) AS total,
     sum(n.total_time) AS total_time,
-    sumMap(n.histogram) AS histogram
+    sumMap(n.histogram) AS histogram,
+    min(toUnixTimestamp(n.minute)) AS first_minute
 FROM nodes_1m AS n
 WHERE n.minute >= toDateTime({first:UInt32}, 'UTC')
   AND n.minute < toDateTime({last:UInt32}, 'UTC')

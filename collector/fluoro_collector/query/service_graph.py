@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, Dirty, graph_minutes
+from .graph_minutes import MINUTE, Dirty, kept, live_minutes
 from .sql import statement
 from .statistics import FIGURES, Figures, Statistics, figures
 
 NodeKey = tuple[str, str]
 EdgeKey = tuple[NodeKey, NodeKey, str]
-
-_CHUNK = 60  # minutes computed live in one statement
 
 
 class Node(Figures, kw_only=True):
@@ -44,10 +42,14 @@ class Edge(Figures, kw_only=True):
 
 
 class ServiceGraph(msgspec.Struct, kw_only=True):
-    """`start` and `end` are the range asked for, widened to whole minutes (epoch seconds)."""
+    """`start` and `end` are the range asked for, widened to whole minutes (epoch seconds).
+
+    `since` is the first minute in it that has requests or calls, null when none has: rates count from there.
+    """
 
     start: float
     end: float
+    since: float | None
     nodes: list[Node]
     edges: list[Edge]
 
@@ -60,15 +62,18 @@ class Graph:
         self.edges: dict[EdgeKey, Statistics] = {}
         self.own: set[NodeKey] = set()
         self.roots: set[NodeKey] = set()
+        self.since: int | None = None
 
     def add_nodes(self, columns: dict[str, list[Any]]) -> None:
         """Rows of `nodes.sql`."""
+        self._began(columns["first_minute"])
         rows = zip(columns["name"], columns["type"], columns["inferred"], columns["root"], _rows(columns), strict=True)
         for name, kind, inferred, root, values in rows:
             self._node((name, kind), inferred, root, values)
 
     def add_edges(self, columns: dict[str, list[Any]]) -> None:
         """Rows of `edges.sql`."""
+        self._began(columns["first_minute"])
         names = ("source_name", "source_type", "target_name", "target_type", "relation")
         keys = zip(*(columns[name] for name in names), strict=True)
         for (source, source_type, target, target_type, relation), values in zip(keys, _rows(columns), strict=True):
@@ -76,6 +81,7 @@ class Graph:
 
     def add_minutes(self, columns: dict[str, list[Any]]) -> None:
         """Rows of `graph_minutes.sql`."""
+        self._began(columns["minute"])
         names = ("relation", "source_name", "source_type", "target_name", "target_type", "inferred", "root")
         keys = zip(*(columns[name] for name in names), strict=True)
         for (relation, source, source_type, target, kind, inferred, root), values in zip(
@@ -85,6 +91,10 @@ class Graph:
                 self._node((target, kind), inferred, root, values)
             else:
                 self._edge(((source, source_type), (target, kind), relation), values)
+
+    def _began(self, minutes: Iterable[int]) -> None:
+        known = [*minutes] if self.since is None else [self.since, *minutes]
+        self.since = min(known, default=None)
 
     def _node(self, key: NodeKey, inferred: int, root: int, values: tuple[Any, ...]) -> None:
         self.nodes.setdefault(key, Statistics()).add(values)
@@ -110,6 +120,7 @@ class Graph:
         return ServiceGraph(
             start=float(first),
             end=float(last),
+            since=None if self.since is None else float(self.since),
             nodes=[
                 Node(
                     id=node_id(key),
@@ -159,20 +170,12 @@ def service_graph(engine: Engine, dirty: Dirty, start: float, end: float) -> Ser
     live = dirty(first, last)
     graph = Graph()
     params = {"first": first, "last": last, "dirty": live.minutes}
-    graph.add_nodes(engine.query(statement("nodes"), params))
-    graph.add_edges(engine.query(statement("edges"), params))
-    for minutes in chunks(live.minutes):
-        graph.add_minutes(graph_minutes(engine, minutes, settled_ms=live.settled_ms))
+    key = (first, last, *live.minutes)
+    graph.add_nodes(kept(live, ("nodes", *key), lambda: engine.query(statement("nodes"), params)))
+    graph.add_edges(kept(live, ("edges", *key), lambda: engine.query(statement("edges"), params)))
+    for columns in live_minutes(engine, live):
+        graph.add_minutes(columns)
     return graph.answer(first, last)
-
-
-def chunks(minutes: Sequence[int]) -> Iterable[Sequence[int]]:
-    """Parts of at most an hour: what one live statement may read is bounded."""
-    begin = 0
-    for index in range(1, len(minutes) + 1):
-        if index == len(minutes) or minutes[index] - minutes[begin] >= _CHUNK * MINUTE:
-            yield minutes[begin:index]
-            begin = index
 
 
 def _rows(columns: dict[str, list[Any]]) -> Iterable[tuple[Any, ...]]:

@@ -6,8 +6,8 @@ import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, Dirty, graph_minutes
-from .service_graph import NodeKey, chunks, whole_minutes
+from .graph_minutes import MINUTE, Dirty, live_minutes
+from .service_graph import NodeKey, whole_minutes
 from .sql import statement
 from .statistics import FIGURES, Statistics
 
@@ -50,8 +50,7 @@ def series(
     sums = {moment: Statistics() for moment in range(first, last, period)}
     for moment, *row in zip(columns["time"], *(columns[name] for name in FIGURES), strict=True):
         sums[moment].add(tuple(row))
-    for minutes in chunks(live.minutes):
-        rows = graph_minutes(engine, minutes, settled_ms=live.settled_ms)
+    for rows in live_minutes(engine, live):
         names = rows["source_name" if edges else "target_name"]
         kinds = rows["source_type" if edges else "target_type"]
         keys = zip(rows["relation"], names, kinds, rows["minute"], strict=True)

@@ -21,6 +21,7 @@ REACH = 3600 * SECOND  # how far around its start the rows of a trace are looked
 _FIRST_SLICE = 60 * SECOND
 _FIRST_FILTERED_SLICE = 3600 * SECOND
 _GROWTH = 4
+_COUNT_SLICE = 86_400 * SECOND  # bounds the memory of one counting statement
 _LAST_ID = b"\xff" * 16
 _LATEST = (1 << 63) - 1
 _ALL = Compiled("1", None, {})
@@ -55,7 +56,9 @@ class TraceSummary(msgspec.Struct, kw_only=True):
 
 
 class TraceList(msgspec.Struct, kw_only=True):
-    """One page. `cursor` asks for the next one, null = this was the last. `count` is the number on this page."""
+    """One page. `cursor` asks for the next one, null = this was the last. `count` is the number of all matching traces
+    in the range, as the first page counted them.
+    """
 
     traces: list[TraceSummary]
     cursor: str | None
@@ -63,13 +66,20 @@ class TraceList(msgspec.Struct, kw_only=True):
 
 
 class Position(NamedTuple):
-    """Where a page ended: start (epoch ns) and id of its last trace. New traces do not move it."""
+    """Where a page ended: start (epoch ns) and id of its last trace. New traces do not move it.
+
+    `count` is how many traces match in all, -1 when nobody counted: later pages need not count again.
+    """
 
     start: int
     trace_id: bytes
+    count: int = -1
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(self.start.to_bytes(8, "big") + self.trace_id).decode().rstrip("=")
+        data = self.start.to_bytes(8, "big") + self.trace_id
+        if self.count >= 0:
+            data += self.count.to_bytes(8, "big")
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 class CursorError(ValueError):
@@ -82,9 +92,11 @@ def parse_cursor(text: str) -> Position:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         data = b""
-    if len(data) != 24 or data[0] > 127:
+    counted = len(data) == 32 and data[24] < 128
+    if not (len(data) == 24 or counted) or data[0] > 127:
         raise CursorError("this cursor was not given out by this API")
-    return Position(int.from_bytes(data[:8], "big"), data[8:])
+    count = int.from_bytes(data[24:], "big") if counted else -1
+    return Position(int.from_bytes(data[:8], "big"), data[8:24], count)
 
 
 def search(
@@ -95,40 +107,49 @@ def search(
     Looks at ever larger slices of time, newest first, until the page is full: the newest traces cost what they are, a
     rare match costs the range. Raises FilterError.
     """
-    compiled = compile_filter(parse(filter_text)) if filter_text.strip() else _ALL
-    sql = statement("search").replace("PREFILTER\n", f"{compiled.prefilter or 1}\n", 1)
-    sql = _replace_last(sql, "CONDITION", compiled.condition)
-    first, last = round(start * SECOND), round(end * SECOND)
+    compiled = _compiled(filter_text)
+    sql = _matching("search", compiled)
+    first, last = _nanoseconds(start, end)
     if cursor is not None:
         last = min(last, cursor.start + 1)
-    after = cursor or Position(_LATEST, _LAST_ID)
     found: list[Position] = []
     for begin, until in _slices(first, last, _FIRST_FILTERED_SLICE if compiled.prefilter else _FIRST_SLICE):
-        columns = engine.query(
-            sql,
-            {
-                **compiled.params,
-                "from": begin,
-                "until": until,
-                "reach_until": until + REACH if compiled.prefilter else until,
-                "cursor_start": after.start,
-                "cursor_id": after.trace_id,
-                "limit": limit + 1 - len(found),
-            },
-        )
+        params = _params(compiled, begin, until, cursor)
+        columns = engine.query(sql, {**params, "limit": limit + 1 - len(found)})
         found += map(Position, columns["began"], columns["trace_id"])
         if len(found) > limit:
             return found[:limit], found[limit - 1]
     return found, None
 
 
+def count(engine: Engine, start: float, end: float, filter_text: str = "") -> int:
+    """How many matching traces began in [start, end). Costs what the range holds. Raises FilterError."""
+    compiled = _compiled(filter_text)
+    sql = statement("count_all") if compiled is _ALL else _matching("count", compiled)
+    first, last = _nanoseconds(start, end)
+    total = 0
+    for begin in range(first, last, _COUNT_SLICE):
+        until = min(begin + _COUNT_SLICE, last)
+        params = {"from": begin, "until": until} if compiled is _ALL else _params(compiled, begin, until, None)
+        total += engine.query(sql, params)["count"][0]
+    return total
+
+
 def traces(
     engine: Engine, start: float, end: float, filter_text: str = "", limit: int = 50, cursor: Position | None = None
 ) -> TraceList:
-    """One page of summaries. Raises FilterError."""
+    """One page of summaries. Only a first page that is not the only one counts what matches. Raises FilterError."""
     found, following = search(engine, start, end, filter_text, limit, cursor)
+    if cursor is not None and cursor.count >= 0:
+        total = cursor.count
+    elif cursor is None and following is None:
+        total = len(found)
+    else:
+        total = count(engine, start, end, filter_text)
     listed = [summary(row) for row in summary_rows(engine, found)]
-    return TraceList(traces=listed, cursor=str(following) if following else None, count=len(listed))
+    return TraceList(
+        traces=listed, cursor=str(following._replace(count=total)) if following is not None else None, count=total
+    )
 
 
 def summary_rows(engine: Engine, found: list[Position]) -> list[dict[str, Any]]:
@@ -196,6 +217,32 @@ def summary(row: dict[str, Any]) -> TraceSummary:
 def outcome(error: Any, throttle: Any, fault: Any) -> str:
     """The worst of the flags: "fault", "throttle", "error" or "ok"."""
     return "fault" if fault else "throttle" if throttle else "error" if error else "ok"
+
+
+def _compiled(filter_text: str) -> Compiled:
+    return compile_filter(parse(filter_text)) if filter_text.strip() else _ALL
+
+
+def _matching(name: str, compiled: Compiled) -> str:
+    """The statement `name` over `matching.sql` with the filter's conditions in their places."""
+    sql = statement(name).replace("MATCHING\n", statement("matching"), 1)
+    sql = sql.replace("PREFILTER\n", f"{compiled.prefilter or 1}\n", 1)
+    return _replace_last(sql, "CONDITION", compiled.condition)
+
+
+def _params(compiled: Compiled, begin: int, until: int, cursor: Position | None) -> dict[str, Any]:
+    return {
+        **compiled.params,
+        "from": begin,
+        "until": until,
+        "reach_until": until + REACH if compiled.prefilter else until,
+        "cursor_start": cursor.start if cursor else _LATEST,
+        "cursor_id": cursor.trace_id if cursor else _LAST_ID,
+    }
+
+
+def _nanoseconds(start: float, end: float) -> tuple[int, int]:
+    return round(start * SECOND), round(end * SECOND)
 
 
 def _slices(first: int, last: int, size: int) -> Iterator[tuple[int, int]]:

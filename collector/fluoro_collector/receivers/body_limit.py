@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fluoro_collector.receivers.refusal import Refusal
+from fluoro_collector.receivers.room import Room
 from fluoro_collector.receivers.unpack import too_large
 
 READ_TIMEOUT_S = 30.0
@@ -18,17 +19,16 @@ DISCARD_BYTES = 256 << 20  # read and thrown away so that a sender gets to read 
 
 class BodyLimit:
     """Makes `receive` raise Refusal: TooLarge beyond `limit` bytes in one body (before reading, when Content-Length
-    tells), BufferFull when all bodies being read or answered exceed `total`, TooSlow after 30 s for one body.
+    tells), BufferFull when all bodies being read or answered exceed `room`, TooSlow after 30 s for one body.
 
     An answer before the body's end waits until the rest has come in and is thrown away: a connection that is closed
     under a sender which is still writing is reset, and its answer lost.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, total: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, room: Room) -> None:
         self._app = app
         self._limit = limit
-        self._total = total
-        self._held = 0
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
@@ -62,11 +62,15 @@ class BodyLimit:
                 raise Refusal("TooSlow", f"the body did not arrive within {READ_TIMEOUT_S:g} s") from None
             size = len(message.get("body", b""))
             held += size
-            self._held += size
-            if held > self._limit:
-                raise too_large(self._limit)
-            if self._held > self._total:
-                raise Refusal("BufferFull", "the collector is reading as much as it may", 1.0)
+            try:
+                self._room.take(size)
+                if held > self._limit:
+                    raise too_large(self._limit)
+            except Refusal:
+                # What came of it is dropped now, not when the sender has finished: the others fit again.
+                self._room.give_back(held)
+                held = 0
+                raise
             return message
 
         async def discard() -> None:
@@ -83,4 +87,4 @@ class BodyLimit:
         try:
             await self._app(scope, limited, send_after_body)
         finally:
-            self._held -= held
+            self._room.give_back(held)

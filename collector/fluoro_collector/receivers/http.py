@@ -13,6 +13,7 @@ from fluoro.wire import MEDIA_TYPE as NATIVE
 from fluoro_collector.decode import native, otlp
 from fluoro_collector.ingest import Receipt
 from fluoro_collector.receivers import status
+from fluoro_collector.receivers.browsers import LOCAL_ORIGIN
 from fluoro_collector.receivers.refusal import Refusal
 from fluoro_collector.receivers.take import Decode, Taker
 from fluoro_collector.receivers.unpack import ENCODINGS
@@ -26,7 +27,7 @@ _DECODERS: dict[str, Decode] = {PROTOBUF: otlp.decode_protobuf, JSON: otlp.decod
 # Pages on this machine may send spans; nothing else is opened to browsers.
 _CORS = Middleware(
     CORSMiddleware,
-    allow_origin_regex=r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?",
+    allow_origin_regex=LOCAL_ORIGIN,
     allow_methods=["POST"],
     allow_headers=["content-type", "content-encoding"],
     max_age=3600,

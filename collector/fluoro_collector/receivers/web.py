@@ -5,28 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from fluoro_collector.receivers.body_limit import BodyLimit
+from fluoro_collector.receivers.browsers import Browsers
+from fluoro_collector.receivers.connections import BoundedConnection
 from fluoro_collector.receivers.http import error_response
 from fluoro_collector.receivers.refusal import Refusal
+from fluoro_collector.receivers.room import Room
 
 KEEP_ALIVE_S = 75  # senders that flush once a minute keep their connection
 
 
-def build_app(routes: Sequence[BaseRoute], *, limit: int, total: int) -> Starlette:
-    """`routes` behind the body limits (see BodyLimit); a route that lets a Refusal through answers in our JSON form."""
+def build_app(routes: Sequence[BaseRoute], *, limit: int, room: Room, hosts: Collection[str] | None = ()) -> Starlette:
+    """`routes` behind the guard against web pages (see Browsers, `hosts`) and the body limits (see BodyLimit).
+
+    A route that lets a Refusal through answers in our JSON form; one whose client has left answers nobody.
+    """
     return Starlette(
         routes=routes,
-        middleware=[Middleware(BodyLimit, limit=limit, total=total)],
-        exception_handlers={Refusal: _on_refusal},
+        middleware=[Middleware(Browsers, hosts=hosts), Middleware(BodyLimit, limit=limit, room=room)],
+        exception_handlers={Refusal: _on_refusal, ClientDisconnect: _on_disconnect},
     )
 
 
@@ -43,7 +49,7 @@ class WebServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",  # reads what is left of a body after the answer, so a sender gets its 413
+                http=BoundedConnection,  # h11: reads what is left of a body after the answer, so a sender gets its 413
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -68,3 +74,7 @@ async def _on_refusal(_: Request, refusal: Exception) -> Response:
     if not isinstance(refusal, Refusal):
         raise refusal
     return error_response(refusal)
+
+
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it

@@ -1,4 +1,4 @@
-"""Histogram of durations with drag selection (`assets/histogram.js`)."""
+"""Histogram of durations with drag selection (`frontend/histogram.js`)."""
 
 from __future__ import annotations
 

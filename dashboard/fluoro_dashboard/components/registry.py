@@ -13,7 +13,7 @@ from fluoro_dashboard import assets
 
 @functools.cache
 def component(name: str) -> Callable[..., Any]:
-    """The mounting function of `assets/<name>.js` with `base.css`, `bars.css` and `<name>.css`."""
+    """The mounting function of `frontend/<name>.js` with `base.css`, `bars.css` and `<name>.css`."""
     return st.components.v2.component(f"fluoro_{name}", js=assets.loader(name), css=assets.style("base", "bars", name))
 
 

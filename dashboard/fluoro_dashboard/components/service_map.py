@@ -1,4 +1,4 @@
-"""The service map (`assets/service_map.js`)."""
+"""The service map (`frontend/service_map.js`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trace waterfall (`assets/waterfall.js`)."""
+"""The trace waterfall (`frontend/waterfall.js`)."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from fluoro_dashboard import ranges
 _NAMES = [*ranges.PRESETS, ranges.CUSTOM]
 _RANGE, _CUSTOM = "_range", "_custom_range"  # in force in this session, whatever page is open
 _WIDGET, _FROM, _TO = "range_widget", "range_from", "range_to"
+_REFRESH, _REFRESH_WIDGET = "_refresh", "refresh_widget"
 _WHOLE = "_refresh_whole_page"
 
 
@@ -48,16 +49,23 @@ def _adopt_url() -> None:
 
 
 def refresh_control(default: str) -> int | None:
-    """Seconds between refreshes from `?refresh=`, None for off. A custom range does not move, so it is not refreshed."""
+    """Seconds between refreshes from `?refresh=`, None for off. A custom range does not move, so it is not refreshed.
+
+    `default` is the page's. What the viewer chose, on whatever page, holds on all of them; for the URL as above.
+    """
+    asked = st.query_params.get("refresh")
+    if asked in ranges.REFRESH:
+        st.session_state[_REFRESH] = asked
+    elif st.session_state.get(_REFRESH, default) != default:
+        st.query_params["refresh"] = st.session_state[_REFRESH]
+    st.session_state[_REFRESH_WIDGET] = st.session_state.get(_REFRESH, default)
     custom = st.session_state[_RANGE] == ranges.CUSTOM
-    # Options are shown as they are: with a format_func the URL would carry the shown text.
     st.markdown(":material/autorenew:", width="content")
     name = st.selectbox(
         "Refresh",
         list(ranges.REFRESH),
-        index=list(ranges.REFRESH).index(default),
-        key="refresh",
-        bind="query-params",
+        key=_REFRESH_WIDGET,
+        on_change=_refresh_picked,
         label_visibility="collapsed",
         disabled=custom,
         width=90,
@@ -101,6 +109,10 @@ def _range_picked() -> None:
     name = st.session_state[_WIDGET]
     st.session_state[_RANGE] = name
     _to_url(shown._replace(name=name))
+
+
+def _refresh_picked() -> None:
+    st.session_state[_REFRESH] = st.query_params["refresh"] = st.session_state[_REFRESH_WIDGET]
 
 
 def _to_url(target: ranges.TimeRange) -> None:

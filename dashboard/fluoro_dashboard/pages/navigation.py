@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -15,6 +16,10 @@ _STYLE = """
   .stMainBlockContainer { padding: 4.25rem 1.5rem 1rem; max-width: none; }
   /* A refresh must not fade what is being read. */
   [data-stale="true"] { opacity: 1 !important; }
+  /* As tall as the buttons of the time range beside it. */
+  .st-key-refresh_widget [role="group"] { min-height: 0; height: 2rem; }
+  .st-key-refresh_widget input { padding-block: 0; height: 100%; }
+  .stMainBlockContainer h3 { font-size: 1.25rem; }
   [data-testid="stToolbarActions"] { display: none; }
 </style>
 """
@@ -38,6 +43,16 @@ def run(default: str = MAP) -> None:
     st.logo(str(assets.DIRECTORY / "logo.svg"), size="small")
     st.html(_STYLE)
     chosen.run()
+
+
+def go(page: str, params: dict[str, str]) -> NoReturn:
+    """Open another page now."""
+    st.switch_page(st.session_state["_pages"][page], query_params=params)
+
+
+def url(page: str, params: dict[str, str]) -> str:
+    """Where a new browser tab finds a page. Relative to the server's root, where all pages are."""
+    return f"{'' if page == MAP else page}?{urlencode(params)}"
 
 
 def link(page: str, label: str, params: dict[str, str], *, icon: str | None = None, help_: str | None = None) -> None:

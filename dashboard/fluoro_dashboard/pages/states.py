@@ -19,7 +19,7 @@ def unreachable(error: client.UnreachableError) -> None:
         st.subheader("The collector does not answer", anchor=False)
         st.text(f"Asked {error.url}: {error.reason}")
         st.write("Start one on this machine, or point the dashboard at the one you have:")
-        st.code(f"fluoro serve --http-port {port}\n\nfluoro dashboard --api http://HOST:4318", language="bash")
+        st.code(f"fluoro serve --http-port {port}\n\nfluoro dashboard --api http://HOST:4318", language=None)
         st.caption("This page tries again by itself while refresh is on.")
         st.button("Try again", icon=":material/refresh:")
 
@@ -62,10 +62,10 @@ def _first_run() -> None:
         st.write("A Python application, no change to its code:")
         st.code(
             f"pip install fluoro\nexport FLUORO_ENDPOINT={url} FLUORO_SERVICE_NAME=my-service\nfluoro run python app.py",
-            language="bash",
+            language=None,
         )
         st.write("An application that uses OpenTelemetry already:")
-        st.code(f"export OTEL_EXPORTER_OTLP_ENDPOINT={url} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", language="bash")
+        st.code(f"export OTEL_EXPORTER_OTLP_ENDPOINT={url} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", language=None)
         st.write("One that uses an AWS X-Ray SDK:")
-        st.code(f"export AWS_XRAY_DAEMON_ADDRESS={urlsplit(url).hostname}:2000", language="bash")
-        st.caption("This page fills by itself as soon as data arrives.")
+        st.code(f"export AWS_XRAY_DAEMON_ADDRESS={urlsplit(url).hostname}:2000", language=None)
+        st.caption("This page fills by itself as soon as data arrives, while refresh is on.")

@@ -70,14 +70,11 @@ def _results(expression: str, shown: ranges.TimeRange) -> None:
     histogram([trace["duration"] for trace in found], _brushed, key=_BRUSH)
     picked = st.session_state.get("traces_table", {}).get("selection", {}).get("rows", [])
     with st.container(horizontal=True, vertical_alignment="center", key="found"):
-        known = (
-            f"{fmt.count(len(found))} of {fmt.count(total)} traces"
-            if total > len(found)
-            else f"{fmt.count(len(found))} traces"
-        )
+        known = fmt.counted(total, "trace") + (f", {fmt.count(len(found))} shown" if len(found) < total else "")
         st.markdown(f"**{known}**" + (", newest first" if more else ""), width="content")
         if more:
-            st.button(f"Load {_BATCH} more", on_click=_load_more, type="tertiary")
+            left = total - len(found)
+            st.button(f"Load {min(_BATCH, left) if left > 0 else _BATCH} more", on_click=_load_more, type="tertiary")
         if filters.is_brushed(expression):
             st.button("Clear duration", on_click=_clear_brush, type="tertiary", icon=":material/close:")
         if picked and picked[0] < len(found):
@@ -95,7 +92,7 @@ def _results(expression: str, shown: ranges.TimeRange) -> None:
 
 
 def _fetch(expression: str, shown: ranges.TimeRange) -> tuple[list[Json], bool, int]:
-    """The traces loaded so far, whether there are more, and how many match as far as the collector tells."""
+    """The traces loaded so far, whether there are more, and how many match."""
     question = (expression, shown.params().get("from"), shown.name)
     if st.session_state.get("_question") != question:
         st.session_state["_question"] = question
@@ -110,12 +107,13 @@ def _fetch(expression: str, shown: ranges.TimeRange) -> tuple[list[Json], bool, 
         cursor = answer["cursor"]
         if not cursor:
             break
-    return found, cursor is not None, total
+    return found, cursor is not None, max(total, len(found))
 
 
 def _table(found: list[Json]) -> None:
     tz = controls.viewer_zone()
     longest = max(trace["duration"] for trace in found) or 1e-3
+    unit, each = ("s", 1.0) if longest >= 10 else ("ms", 1e-3)
     st.dataframe(
         {
             "Time": [dt.datetime.fromtimestamp(trace["start"], tz).replace(tzinfo=None) for trace in found],
@@ -124,13 +122,13 @@ def _table(found: list[Json]) -> None:
             "Operation": [trace["operation"] for trace in found],
             "Method": [trace["method"] for trace in found],
             "Status": [trace["status"] for trace in found],
-            "Duration": [trace["duration"] * 1000 for trace in found],
+            "Duration": [trace["duration"] / each for trace in found],
             "Segments": [trace["segments"] for trace in found],
             "Trace": [f"/trace?id={quote(trace['id'])}" for trace in found],
             "URL": [trace["url"] for trace in found],
         },
         hide_index=True,
-        height=max(260, min(36 + 35 * len(found), 620)),
+        height=min(38 + 33 * len(found), 620),
         on_select="rerun",
         selection_mode="single-row",
         key="traces_table",
@@ -147,7 +145,7 @@ def _table(found: list[Json]) -> None:
             "Method": st.column_config.TextColumn(width=75),
             "Status": st.column_config.NumberColumn(format="%d", width=65),
             "Duration": st.column_config.ProgressColumn(
-                format="%.1f ms", min_value=0, max_value=longest * 1000, width=200
+                format=f"%.1f {unit}", min_value=0, max_value=longest / each, width=200
             ),
             "Segments": st.column_config.NumberColumn(width=85),
             "Trace": st.column_config.LinkColumn(display_text=r"id=(.*)", width=290),
@@ -159,7 +157,7 @@ def _nothing_matches(expression: str) -> None:
     with st.container(border=True):
         st.subheader("No trace matches", anchor=False)
         st.code(expression, language=None, wrap_lines=True)
-        st.text("Widen the time range, or")
+        st.text("Widen the time range or change the filter.")
         st.button("Clear the filter", on_click=_clear_filter, icon=":material/close:")
 
 

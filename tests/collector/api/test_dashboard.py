@@ -65,6 +65,7 @@ def test_the_service_graph(filled: Server, start: int) -> None:
     status, graph = get(filled, "/api/service-graph", start=start + 1, end=start + 61)
     assert status == 200
     assert (graph["start"], graph["end"]) == (start, start + 120)
+    assert graph["since"] == start
     nodes = {node["id"]: node for node in graph["nodes"]}
     assert set(nodes) == {"web|", "web|client", "pay|remote"}
     assert {name: nodes["web|"][name] for name in ("ok", "error", "throttle", "fault", "total")} == {
@@ -89,6 +90,26 @@ def test_the_service_graph(filled: Server, start: int) -> None:
     assert get(filled, "/api/service-graph", start=start + 1, end=start + 61)[1] == graph
 
 
+def test_since_is_the_first_minute_with_data(filled: Server, start: int) -> None:
+    def since(first: int, last: int) -> float | None:
+        return get(filled, "/api/service-graph", start=first, end=last)[1]["since"]
+
+    for _ in ("live", "rolled up"):
+        assert since(start - 3600, start + 60) == start
+        assert since(start - 3600, start) is None
+        assert since(start + 60, start + 120) is None
+        filled.state.rollup.run_once()
+    filled.insert(
+        Resource(service_name="web"), [Segment(b"n" * 16, 1, 0, "web", (start + 60) * SECOND, (start + 60) * SECOND)]
+    )
+    assert since(start, start + 120) == start
+    assert since(start + 60, start + 120) == start + 60
+    filled.insert(
+        Resource(service_name="web"), [Segment(b"o" * 16, 1, 0, "web", (start - 60) * SECOND, (start - 60) * SECOND)]
+    )
+    assert since(start - 3600, start + 120) == start - 60
+
+
 def test_time_series_of_a_node_and_of_all_clients(filled: Server, start: int) -> None:
     range_ = {"start": start, "end": start + 180}
     for params in ({"node": "web|"}, {"node": "web|client"}, {}):
@@ -106,7 +127,7 @@ def test_time_series_of_a_node_and_of_all_clients(filled: Server, start: int) ->
 def test_traces_page_by_cursor(filled: Server, start: int) -> None:
     status, page = get(filled, "/api/traces", start=start, end=start + 60, limit=2)
     assert status == 200
-    assert page["count"] == 2
+    assert (len(page["traces"]), page["count"]) == (2, 3)
     first = page["traces"][0]
     assert first["start"] == start + 2
     assert {key: first[key] for key in ("outcome", "fault", "ok", "status", "method", "url", "user", "segments")} == {
@@ -122,7 +143,7 @@ def test_traces_page_by_cursor(filled: Server, start: int) -> None:
     assert first["services"] == ["web"]
     _, rest = get(filled, "/api/traces", start=start, end=start + 60, limit=2, cursor=page["cursor"])
     assert [each["start"] for each in rest["traces"]] == [start]
-    assert rest["cursor"] is None
+    assert (rest["cursor"], rest["count"]) == (None, 3)
     assert get(filled, "/api/traces", start=start, end=start + 60, filter="fault")[1]["count"] == 1
 
 

@@ -4,8 +4,18 @@ from typing import Any
 
 import pytest
 
-from fluoro.model import Http, Segment
-from fluoro_collector.decode.validate import DAY, MAX_NAME, SECOND, check
+from fluoro.model import Http, Resource, Segment
+from fluoro_collector.decode.limits import MAX_SEGMENT_BYTES
+from fluoro_collector.decode.validate import (
+    DAY,
+    MAX_ANNOTATIONS,
+    MAX_NAME,
+    MAX_TEXT,
+    SECOND,
+    check,
+    check_resource,
+    check_size,
+)
 
 NOW = 1_700_000_000 * SECOND
 
@@ -54,6 +64,7 @@ def test_accepted(fields: dict[str, Any]):
         ({"end": NOW + 400 * DAY}, "InvalidTime"),
         ({"http": Http(status=70_000)}, "InvalidSegment"),
         ({"http": Http(status=-1)}, "InvalidSegment"),
+        ({"annotations": {str(number): 1 for number in range(MAX_ANNOTATIONS + 1)}}, "InvalidSegment"),
     ],
 )
 def test_refused(fields: dict[str, Any], code: str):
@@ -67,3 +78,23 @@ def test_the_window_can_be_set():
     old = segment(start=NOW - 400 * DAY, end=NOW - 400 * DAY)
     assert check(old, NOW) is not None
     assert check(old, NOW, max_age_ns=500 * DAY) is None
+
+
+@pytest.mark.parametrize("field", ["operation", "origin", "namespace", "service", "user"])
+def test_a_text_that_every_list_would_show(field: str):
+    assert check_size(segment(**{field: "x" * MAX_TEXT})) is None
+    rejection = check_size(segment(**{field: "x" * (MAX_TEXT + 1)}))
+    assert rejection is not None
+    assert rejection.code == "TooLarge"
+
+
+def test_a_segment_as_a_whole():
+    assert check_size(segment(metadata={"a": {"b": "x" * (MAX_SEGMENT_BYTES // 2)}})) is None
+    assert check_size(segment(metadata={"a": {"b": "x" * MAX_SEGMENT_BYTES}})) is not None
+    assert check_size(segment(http=Http(user_agent="x" * (MAX_TEXT + 1)))) is not None
+
+
+def test_a_resource():
+    assert check_resource(Resource("shop", attributes={"a": "b"})) == ""
+    assert "bytes" in check_resource(Resource(attributes={"a": "x" * 100_000}))
+    assert "characters" in check_resource(Resource(environment="x" * (MAX_TEXT + 1)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fluoro_collector.query.filter import tree
 from fluoro_collector.query.filter.compile import compile_filter
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.filter.parse import parse
+from fluoro_collector.query.filter.parse import MAX_TERMS, parse
 
 TEXT = st.text(max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -156,3 +156,10 @@ def test_and_binds_closer_than_or_and_may_be_left_out() -> None:
 def test_keywords_are_case_insensitive_and_keys_are_not() -> None:
     assert parse('ResponseTime > 2 AND HTTP.URL contains "a"') == parse('responsetime > 2 http.url CONTAINS "a"')
     assert parse("annotation.Key") != parse("annotation.key")
+
+
+@pytest.mark.parametrize("joint", [" ", " AND ", " OR "])
+def test_the_number_of_conditions_is_bounded(joint: str) -> None:
+    parse(joint.join(["ok"] * MAX_TERMS))
+    with pytest.raises(FilterError, match="more than 50 conditions"):
+        parse(joint.join(['service("a")'] * (MAX_TERMS + 1)))

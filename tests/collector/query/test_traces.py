@@ -7,7 +7,7 @@ import pytest
 from fluoro.model import Http, Kind, Resource, Segment
 from fluoro_collector.query.filter.compile import compile_filter
 from fluoro_collector.query.filter.parse import parse
-from fluoro_collector.query.traces import CursorError, Position, parse_cursor, search, traces
+from fluoro_collector.query.traces import CursorError, Position, count, parse_cursor, search, traces
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
 
@@ -29,6 +29,7 @@ def trace_of(number: int, second: float, **root: object) -> list[Segment]:
 def numbers(store: Store, filter_text: str = "") -> list[int]:
     found, cursor = search(store.engine, START, END, filter_text, 1000)
     assert cursor is None
+    assert count(store.engine, START, END, filter_text) == len(found)
     return sorted(int.from_bytes(position.trace_id, "big") for position in found)
 
 
@@ -108,7 +109,7 @@ def test_pages_are_newest_first_and_stable_while_traces_arrive(store: Store) -> 
     page = traces(store.engine, START, END, limit=7)
     while True:
         seen += [each.id for each in page.traces]
-        assert page.count == len(page.traces)
+        assert page.count == 40  # of the first page: what arrives later is not on these pages
         if page.cursor is None:
             break
         store.insert([(WEB, trace_of(1000 + len(seen), 7100))])  # newer than every page that follows
@@ -116,6 +117,29 @@ def test_pages_are_newest_first_and_stable_while_traces_arrive(store: Store) -> 
         page = traces(store.engine, START, END, limit=7, cursor=cursor)
     expected = sorted(seconds, key=lambda number: (seconds[number], number), reverse=True)
     assert seen == [f"1-{0:08x}-{number:024x}" for number in expected]
+
+
+def test_every_page_counts_all_that_match(filled: Store) -> None:
+    page = traces(filled.engine, START, END, "!ok", limit=2)
+    assert (len(page.traces), page.count) == (2, 3)
+    assert page.cursor is not None
+    rest = traces(filled.engine, START, END, "!ok", limit=2, cursor=parse_cursor(page.cursor))
+    assert (len(rest.traces), rest.count, rest.cursor) == (1, 3, None)
+    uncounted = parse_cursor(page.cursor)._replace(count=-1)
+    assert traces(filled.engine, START, END, "!ok", limit=2, cursor=parse_cursor(str(uncounted))).count == 3
+
+
+def test_a_count_holds_each_trace_that_began_in_the_range_once(store: Store) -> None:
+    """A row of yesterday's trace does not count today, and a trace over midnight counts once."""
+    midnight = 86_400 - (BASE % 86_400)
+    rows = [*trace_of(1, midnight - 30), *trace_of(2, midnight + 30), *trace_of(3, 3 * 86_400)]
+    rows[1].start = rows[1].end = rows[0].start + 60 * SECOND
+    store.insert([(WEB, rows)])
+    store.insert([(WEB, rows)])
+    for text in ("", 'service("pay")'):
+        assert count(store.engine, BASE, BASE + 4 * 86_400, text) == 3
+        assert count(store.engine, BASE + midnight, BASE + 4 * 86_400, text) == 2
+        assert count(store.engine, BASE, BASE + midnight, text) == 1
 
 
 def test_a_trace_belongs_to_the_moment_it_began(store: Store) -> None:
@@ -138,7 +162,7 @@ def test_the_best_prefilter_uses_the_bloom_index(filled: Store) -> None:
     assert any("items_bloom" in line for line in columns["explain"])
 
 
-@pytest.mark.parametrize("text", ["", "x", "é", "A" * 33, "=" * 32, "_" * 32])
+@pytest.mark.parametrize("text", ["", "x", "é", "A" * 33, "=" * 32, "_" * 32, "A" * 32 + "_" * 11])
 def test_a_cursor_that_no_page_gave_is_refused(text: str) -> None:
     with pytest.raises(CursorError):
         parse_cursor(text)

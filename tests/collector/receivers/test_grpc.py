@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 
 from fluoro.model import WIRE_VERSION, Batch, Resource
 from fluoro.wire import encode_batch
+from fluoro_collector.receivers import grpc as door
 from fluoro_collector.store.engine import StoreBusy
 from memory_store import make_segment
 from open_doors import LIMIT, Doors, open_doors, until
@@ -162,3 +163,60 @@ def test_an_unknown_method_is_not_ours() -> None:
         assert code == grpc.StatusCode.UNIMPLEMENTED
 
     run(body)
+
+
+def test_all_messages_together_are_bounded() -> None:
+    async def body(doors: Doors, channel: grpc.aio.Channel) -> None:
+        doors.store.gate.clear()
+        segments = [make_segment(n, user="u" * 100) for n in range(1, 300)]
+        data = encode_batch(Batch(WIRE_VERSION, Resource(), segments))
+        assert LIMIT / 8 < len(data) < LIMIT / 4
+        calls = [asyncio.ensure_future(channel.unary_unary(PUT)(data)) for _ in range(12)]
+        await until(lambda: doors.counters.door("grpc").rejected["BufferFull"])
+        doors.store.gate.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {each.code() for each in outcomes if isinstance(each, grpc.aio.AioRpcError)} == {
+            grpc.StatusCode.UNAVAILABLE
+        }
+        assert any(isinstance(each, bytes) for each in outcomes)
+        await channel.unary_unary(PUT)(data)  # the room is given back
+
+    run(body, buffer=LIMIT)
+
+
+def test_senders_that_never_send_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_READING", 2)
+    monkeypatch.setattr(door, "READ_TIMEOUT_S", 0.2)
+
+    async def body(doors: Doors, channel: grpc.aio.Channel) -> None:
+        never = asyncio.Event()
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await never.wait()
+            yield b""
+
+        calls = [channel.stream_unary(PUT)(nothing()) for _ in range(5)]
+        data = encode_batch(Batch(WIRE_VERSION, Resource(), [make_segment(1)]))
+        assert json.loads(await channel.unary_unary(PUT)(data))["stored"] == 1
+        for each in calls:
+            assert await each.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert doors.counters.door("grpc").rejected == {"TooSlow": 5}
+
+    run(body)
+
+
+def test_a_sender_that_leaves_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def body(doors: Doors, channel: grpc.aio.Channel) -> None:
+        async def nothing() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        calls = [channel.stream_unary(PUT)(nothing()) for _ in range(5)]
+        await asyncio.gather(*(each.wait_for_connection() for each in calls))
+        for each in calls:
+            each.cancel()
+        data = encode_batch(Batch(WIRE_VERSION, Resource(), [make_segment(1)]))
+        assert json.loads(await channel.unary_unary(PUT)(data))["stored"] == 1
+
+    run(body)
+    assert "Traceback" not in caplog.text

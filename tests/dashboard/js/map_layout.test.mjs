@@ -88,3 +88,19 @@ test("an icon for every type", () => {
   const expected = { "": "service", client: "client", remote: "remote", "Database::SQL": "sql", "AWS::DynamoDB::Table": "database", "AWS::SQS::Queue": "queue", "AWS::SNS::Topic": "topic", "AWS::S3::Bucket": "bucket", "AWS::Lambda::Function": "function", "AWS::ECS::Container": "service", "AWS::Unheard": "cloud", other: "service" };
   for (const [type, name] of Object.entries(expected)) assert.equal(iconName(type), name, type);
 });
+
+test("a line around a node keeps clear of the text below the rings", () => {
+  // source → target by way of a waypoint far below: the text of the source is 50 px to each side, 31 to 71 px below its middle
+  const path = edgePath({ x: 0, y: 0 }, { x: 400, y: 120 }, 31, [{ x: 200, y: 160 }]);
+  const numbers = path.match(/-?[\d.]+/g).map(Number);
+  let [x, y] = numbers;
+  for (let index = 2; index < numbers.length; index += 6) {
+    const [ax, ay, bx, by, cx, cy] = numbers.slice(index, index + 6);
+    for (let t = 0; t <= 1; t += 0.05) {
+      const mix = (p, q, r, s) => p * (1 - t) ** 3 + 3 * q * t * (1 - t) ** 2 + 3 * r * t * t * (1 - t) + s * t ** 3;
+      const at = { x: mix(x, ax, bx, cx), y: mix(y, ay, by, cy) };
+      assert.ok(!(Math.abs(at.x) < 50 && at.y > 34 && at.y < 71), `crosses the text at ${at.x.toFixed(0)},${at.y.toFixed(0)}`);
+    }
+    [x, y] = [cx, cy];
+  }
+});

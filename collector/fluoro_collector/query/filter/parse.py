@@ -19,6 +19,7 @@ from .errors import FilterError
 from .tokens import Token, tokenize
 
 MAX_DEPTH = 50
+MAX_TERMS = 50  # keywords; each is a condition on every row, or several aggregates of a trace
 
 
 def parse(text: str) -> tree.Expression:
@@ -34,6 +35,7 @@ class _Parser:
         self._tokens = tokens
         self._index = 0
         self._depth = 0
+        self._terms = 0
 
     @property
     def _here(self) -> Token:
@@ -95,6 +97,9 @@ class _Parser:
             return expression
         if token.kind != "word" or token.text.lower() in ("and", "or"):
             raise self._unexpected("a keyword", '"("', '"!"')
+        self._terms += 1
+        if self._terms > MAX_TERMS:
+            raise FilterError(f"more than {MAX_TERMS} conditions", token.position)
         self._index += 1
         word = token.text.lower()
         if word == "annotation":

@@ -74,8 +74,11 @@ export function bar(start, duration, [low, high]) {
   return { left: clamped * 100, width: Math.max(0, Math.min(1, right) - clamped) * 100 };
 }
 
-/** Hue of a service: golden-angle steps over the *sorted* names; hashed hues collide. */
-export const hue = (index) => Math.round((215 + index * 137.508) % 360);
+/**
+ * Colour of a service, by its place among the *sorted* names (hashed hues collide). From teal to magenta, in three
+ * lightnesses: green, yellow and red say how a request ended, and a service must not look like a failure.
+ */
+export const colour = (index) => `hsl(${Math.round(172 + ((index * 0.618034 + 0.28) % 1) * 150)} 48% ${[58, 68, 50][index % 3]}%)`;
 
 /** The span of the whole trace, from 0 or the earliest start to the last end. */
 export function extent(columns) {

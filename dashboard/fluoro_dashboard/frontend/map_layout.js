@@ -1,7 +1,8 @@
 // Where nodes go. dagre decides rank and order; its coordinates are kept for small maps, large ones are packed. Pure.
 
-export const CELL = { width: 150, height: 112 };
+export const CELL = { width: 150, height: 118 };
 const PACK_ABOVE = 36;
+const TEXT_BELOW = 20; // px that a ring stands above the middle of its cell, whose lower part is its name and figures
 
 /** Nodes in a list of ranks, left to right, each top to bottom in dagre's order. */
 function ranked(graph, ids) {
@@ -75,7 +76,7 @@ export function layout(dagre, nodes, edges, viewport) {
   for (const edge of sorted) if (edge.source !== edge.target) graph.setEdge(edge.source, edge.target, {}, edge.id);
   dagre.layout(graph);
   if (large) return { positions: pack(ranked(graph, ids), viewport), routes: new Map() };
-  const positions = new Map(ids.map((id) => [id, { x: graph.node(id).x, y: graph.node(id).y }]));
+  const positions = new Map(ids.map((id) => [id, { x: graph.node(id).x, y: graph.node(id).y - TEXT_BELOW }]));
   const routes = new Map();
   for (const edge of sorted) {
     if (edge.source === edge.target) continue;
@@ -96,6 +97,13 @@ function rim(from, to, radius) {
   return { x: from.x + (dx / length) * radius, y: from.y + (dy / length) * radius };
 }
 
+/** The same, at most 30 degrees up or down. */
+function leave(from, to, radius) {
+  const dx = to.x - from.x;
+  const steep = Math.abs(dx) * Math.tan(Math.PI / 6);
+  return rim(from, { x: to.x, y: from.y + Math.max(-steep, Math.min(steep, to.y - from.y)) }, radius);
+}
+
 /**
  * SVG path from ring to ring. `via` are waypoints around nodes between; a call backwards bows below both ends, a call to
  * itself is a loop on top, and of two opposite calls each keeps to its side.
@@ -107,16 +115,20 @@ export function edgePath(source, target, radius, via = [], opposite = false) {
   }
   const arrow = radius + 6;
   if (via.length && target.x > source.x) {
-    const first = rim(source, via[0], radius);
-    const last = rim(target, via[via.length - 1], arrow);
-    let path = `M${at(first)}`;
+    const first = leave(source, via[0], radius);
+    const last = leave(target, via[via.length - 1], arrow);
     const points = [first, ...via, last];
+    // Level at both ends, so that the line keeps clear of the text below the rings; along its neighbours between.
+    const slope = (index) => {
+      if (index === 0 || index === points.length - 1) return 0;
+      const [before, after] = [points[index - 1], points[index + 1]];
+      return after.x > before.x ? (after.y - before.y) / (after.x - before.x) / 2 : 0;
+    };
+    let path = `M${at(first)}`;
     for (let index = 0; index < points.length - 1; index += 1) {
       const [a, b] = [points[index], points[index + 1]];
-      const [before, after] = [points[index - 1] ?? a, points[index + 2] ?? b];
-      const c1 = { x: a.x + (b.x - before.x) / 6, y: a.y + (b.y - before.y) / 6 };
-      const c2 = { x: b.x - (after.x - a.x) / 6, y: b.y - (after.y - a.y) / 6 };
-      path += `C${at(c1)} ${at(c2)} ${at(b)}`;
+      const third = (b.x - a.x) * 0.42;
+      path += `C${at({ x: a.x + third, y: a.y + third * slope(index) })} ${at({ x: b.x - third, y: b.y - third * slope(index + 1) })} ${at(b)}`;
     }
     return path;
   }

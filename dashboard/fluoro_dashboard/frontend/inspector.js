@@ -26,7 +26,7 @@ function copyButton(text, label = "Copy") {
 const SECTIONS = {
   tiles: ({ tiles }) => el("div", { class: "tiles" }, ...tiles.map(({ label, value }) => el("div", { class: "tile" }, el("div", { text: label }), el("strong", { text: value })))),
 
-  shares({ counts }) {
+  shares({ counts, filters, hrefs }, search) {
     const total = counts.reduce((sum, count) => sum + count, 0);
     const bar = el("div", { class: "sharebar", "aria-hidden": "true" });
     const rows = el("div", { class: "shares" });
@@ -37,7 +37,9 @@ const SECTIONS = {
         bar.append(part);
       }
       const [name, glyph] = OUTCOMES[index];
-      rows.append(el("i", { class: `c${index}` }), el("span", { text: `${name} ${glyph}`.trim() }), el("span", { class: "n", text: count.toLocaleString("en-US") }), el("span", { class: "p", text: percent(total ? count / total : 0) }));
+      const text = count.toLocaleString("en-US");
+      const number = filters?.[index] ? el("a", { class: "n", text, href: hrefs[index], title: `Traces: ${filters[index]}`, "aria-label": `${text} ${name}: search`, onclick: (event) => search(event, filters[index]) }) : el("span", { class: "n", text });
+      rows.append(el("i", { class: `c${index}` }), el("span", { text: `${name} ${glyph}`.trim() }), number, el("span", { class: "p", text: percent(total ? count / total : 0) }));
     });
     return el("div", {}, bar, rows);
   },
@@ -99,11 +101,19 @@ class Inspector {
   open() {
     const tab = this.data.tabs.find(({ name }) => name === this.tab) ?? this.data.tabs[0];
     for (const button of this.list.children) set(button, { "aria-selected": button.textContent === tab?.name });
-    this.page.replaceChildren(...(tab?.sections ?? []).map((section) => SECTIONS[section.kind](section)));
+    this.page.replaceChildren(...(tab?.sections ?? []).map((section) => SECTIONS[section.kind](section, (event, filter) => this.search(event, filter))));
+  }
+
+  /** A plain click stays in this session; with Ctrl, Shift or another button the browser follows the link by itself. */
+  search(event, filter) {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.tell(filter);
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   parentElement.fluoroInspector ??= new Inspector(parentElement);
+  parentElement.fluoroInspector.tell = (filter) => setTriggerValue("search", filter);
   parentElement.fluoroInspector.update(data);
 }

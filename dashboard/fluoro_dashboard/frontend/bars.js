@@ -51,6 +51,23 @@ export function regroup(pairs, wanted) {
 /** Share 0…1 of a value along a log axis. */
 export const along = (value, edges) => Math.log(Math.max(value, 1e-9) / edges[0]) / Math.log(edges[edges.length - 1] / edges[0]);
 
+/**
+ * Where the names of marks go, so that none lies on another: right of its line, left of it at the end, else a row lower.
+ * @param {{text: string, at: number}[]} marks sorted by place
+ */
+export function placeMarks(marks, width) {
+  const ends = []; // of each row, in px
+  return marks.map(({ text, at }) => {
+    const wide = text.length * 6.2 + 8;
+    const before = at + wide > width && at > wide;
+    const left = before ? at - wide : at;
+    let row = ends.findIndex((end) => end <= left);
+    if (row < 0) row = ends.length;
+    ends[row] = left + wide;
+    return { text, at, before, row };
+  });
+}
+
 /** Draw buckets into an <svg>: bars (square-root height, so that the tail shows), percentile marks, an axis. */
 export function drawBars(canvas, { edges, counts }, marks, { width, height }) {
   const floor = height - 18;
@@ -63,19 +80,9 @@ export function drawBars(canvas, { edges, counts }, marks, { width, height }) {
     return svg("rect", { class: "bin", x: left.toFixed(1), width: Math.max(0.8, right - left - 1).toFixed(1), y: (floor - tall).toFixed(1), height: tall.toFixed(1), rx: 1.5, "data-count": count },
       svg("title", { text: `${duration(edges[index])} – ${duration(edges[index + 1])}: ${count.toLocaleString("en-US")}` }));
   });
-  let right = -Infinity;
-  for (const [name, value] of marks) {
-    if (value === null || value === undefined) continue;
-    const at = Math.min(width, Math.max(0, x(value)));
-    parts.push(svg("line", { class: "mark", x1: at, x2: at, y1: 4, y2: floor }));
-    const text = `${name} ${duration(value)}`;
-    const wide = text.length * 6 + 6;
-    if (at > right || at - wide > right) {
-      const before = at + wide > width;
-      parts.push(svg("text", { class: "marktext", x: before ? at - 4 : at + 4, y: 12, "text-anchor": before ? "end" : "start", text }));
-      right = before ? at : at + wide;
-    }
-  }
+  const marked = marks.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => ({ text: `${name} ${duration(value)}`, at: Math.min(width, Math.max(0, x(value))) }));
+  for (const { at } of marked) parts.push(svg("line", { class: "mark", x1: at, x2: at, y1: 4, y2: floor }));
+  for (const { text, at, row, before } of placeMarks(marked, width)) parts.push(svg("text", { class: "marktext", x: before ? at - 4 : at + 4, y: 12 + row * 13, "text-anchor": before ? "end" : "start", text }));
   const steps = Math.max(1, Math.min(5, Math.floor(width / 110)));
   for (let index = 0; index <= steps; index += 1) {
     const share = index / steps;

@@ -5,11 +5,11 @@ import { el, set, setText, svg } from "./dom.js";
 import { duration, percent, rate, shorten } from "./format.js";
 import { iconPath } from "./icons.js";
 import { edgePath, edgeWidth, layout, ringArcs, verdict } from "./map_layout.js";
+import { describe, GLYPHS, OUTCOMES, Tip } from "./map_tip.js";
+import { View } from "./map_view.js";
 import * as dagre from "./vendor/dagre.esm.js";
 
 const RADIUS = 31;
-const OUTCOMES = ["OK", "Error 4xx", "Throttle 429", "Fault 5xx"];
-const GLYPHS = ["", "!", "≋", "✕"];
 
 class ServiceMap {
   constructor(root) {
@@ -17,8 +17,6 @@ class ServiceMap {
     this.edges = new Map();
     this.positions = new Map();
     this.routes = new Map();
-    this.view = { x: 0, y: 0, scale: 1 };
-    this.moved = false;
     this.drawn = { layouts: 0, updates: 0 };
     this.build(root);
   }
@@ -31,30 +29,28 @@ class ServiceMap {
     this.search = el("input", { type: "search", placeholder: "Find a service…", "aria-label": "Find a service", oninput: () => this.find(), onkeydown: (event) => this.searchKey(event) });
     const tool = (label, name, act) => el("button", { type: "button", title: name, "aria-label": name, text: label, onclick: act });
     const tools = el("div", { class: "tools" }, this.search,
-      tool("+", "Zoom in", () => this.zoom(1.3)), tool("−", "Zoom out", () => this.zoom(1 / 1.3)), tool("⤢", "Fit to view", () => { this.moved = false; this.fit(); }));
+      tool("+", "Zoom in", () => this.view.zoom(1.3)), tool("−", "Zoom out", () => this.view.zoom(1 / 1.3)), tool("⤢", "Fit to view", () => this.view.fit(true)));
     const legend = el("div", { class: "legend", "aria-hidden": "true" });
     OUTCOMES.forEach((name, index) => legend.append(el("span", {}, svg("svg", { width: 18, height: 8 }, svg("path", { class: `arc o${index}`, d: "M0,4H18" })), name)));
     legend.append(el("em", { text: "line: width = traffic, colour = worst outcome ≥ 1 %, dashed = asynchronous" }));
-    this.tip = el("div", { class: "tip", role: "status" });
-    this.frame = el("div", { class: "map" }, this.canvas, tools, legend, this.tip);
+    this.frame = el("div", { class: "map" }, this.canvas, tools, legend);
+    this.tip = new Tip(this.frame);
+    this.view = new View(this.frame, this.canvas, this.world, { extent: () => this.extent(), legend: () => legend.offsetHeight, moved: (event) => this.tip.follow(event), shown: (scale) => this.frame.classList.toggle("far", scale < (this.nodes.size > 60 ? 0.7 : 0.55)) });
+    this.canvas.addEventListener("click", (event) => { if (!this.view.panned && event.target === this.canvas && this.selected) this.tell(null); });
+    this.canvas.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.selected) this.tell(null); });
     root.append(this.frame);
-    this.gestures();
-    new ResizeObserver(() => { this.size(); if (!this.moved) this.fit(); }).observe(this.frame);
+    new ResizeObserver(() => { this.size(); this.view.fit(); }).observe(this.frame);
     // Whatever comes or goes above moves this frame without resizing it.
     const page = document.querySelector('[data-testid="stMainBlockContainer"]');
     if (page) new ResizeObserver(() => this.size()).observe(page);
     this.size();
   }
 
-  /** As tall as the window allows, so that the page itself needs no scrolling. */
+  /** As tall as the window allows, so that the page itself needs no scrolling; on a telephone as its width makes sense of. */
   size() {
     const top = this.frame.getBoundingClientRect().top + (this.frame.getRootNode().host?.ownerDocument.scrollingElement?.scrollTop ?? 0);
-    const height = Math.max(420, Math.min(1100, window.innerHeight - Math.max(110, top) - 28));
+    const height = Math.max(420, Math.min(1100, this.frame.clientWidth * 1.35, window.innerHeight - Math.max(110, top) - 28));
     if (Math.abs(this.frame.clientHeight - height) > 2) this.frame.style.height = `${height}px`;
-  }
-
-  viewport() {
-    return { width: Math.max(320, this.frame.clientWidth), height: Math.max(240, this.frame.clientHeight) };
   }
 
   update(data, select) {
@@ -62,9 +58,9 @@ class ServiceMap {
     this.drawn.updates += 1;
     const fresh = data.layout !== this.layoutName || data.nodes.some((node) => !this.positions.has(node.id));
     if (fresh) {
-      const box = this.viewport();
+      const box = this.view.size();
       ({ positions: this.positions, routes: this.routes } = layout(dagre, data.nodes, data.edges, { width: box.width - 60, height: box.height - 110 }));
-      if (data.layout !== this.layoutName) this.moved = false;
+      if (data.layout !== this.layoutName) this.view.moved = false;
       this.layoutName = data.layout;
       this.drawn.layouts += 1;
     }
@@ -72,9 +68,10 @@ class ServiceMap {
     const pairs = new Set(data.edges.map((edge) => `${edge.source}\n${edge.target}`));
     this.sync(this.edges, data.edges, this.edgeLayer, (edge) => this.createEdge(edge), (part, edge) => this.drawEdge(part, edge, fresh, pairs.has(`${edge.target}\n${edge.source}`)));
     this.frame.classList.toggle("many", data.nodes.length > 60);
-    if (fresh && !this.moved) this.fit();
+    if (fresh) this.view.fit();
     this.choose(data.selected ?? null);
-    if (this.hovered) this.showTip(this.hovered);
+    this.note = data.note;
+    this.tip.again();
     set(this.frame, { "data-ready": 1, "data-layouts": this.drawn.layouts, "data-updates": this.drawn.updates });
   }
 
@@ -83,7 +80,7 @@ class ServiceMap {
     const seen = new Set(items.map((item) => item.id));
     for (const [id, part] of parts) {
       if (!seen.has(id)) {
-        if (this.hovered === part) this.hideTip();
+        this.tip.hide(part);
         part.group.remove();
         parts.delete(id);
       }
@@ -110,7 +107,7 @@ class ServiceMap {
     part.figures = svg("text", { class: "figures", y: RADIUS + 35 });
     part.badgeBox = svg("rect", { rx: 8, height: 16, y: -8 });
     part.badgeText = svg("text", { y: 3.5 });
-    part.badge = svg("g", { class: "badge", transform: `translate(${RADIUS * 0.78},${-RADIUS * 0.86})` }, part.badgeBox, part.badgeText);
+    part.badge = svg("g", { class: "badge", transform: `translate(${RADIUS * 0.98},${-RADIUS * 0.94})` }, part.badgeBox, part.badgeText);
     part.group = svg("g", { class: "node", tabindex: 0, role: "button", "data-node": node.id }, part.halo, svg("circle", { class: "disc", r: RADIUS }),
       svg("circle", { class: "edge-of-world", r: RADIUS - 5.5 }), part.arcs, part.icon, part.avg, part.name, part.figures, part.badge);
     this.listen(part);
@@ -175,12 +172,13 @@ class ServiceMap {
   }
 
   listen(part) {
-    const { group } = { group: part.group };
-    group.addEventListener("pointerenter", () => this.showTip(part));
-    group.addEventListener("pointerleave", () => this.hideTip());
-    group.addEventListener("focus", () => group.matches(":focus-visible") && this.showTip(part));
-    group.addEventListener("blur", () => this.hideTip());
-    group.addEventListener("click", () => { if (!this.panned) this.pick(part); });
+    const { group } = part;
+    const show = () => this.tip.show(part, () => describe(part, this.note));
+    group.addEventListener("pointerenter", show);
+    group.addEventListener("pointerleave", () => this.tip.hide());
+    group.addEventListener("focus", () => group.matches(":focus-visible") && show());
+    group.addEventListener("blur", () => this.tip.hide());
+    group.addEventListener("click", () => { if (!this.view.panned) this.pick(part); });
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.pick(part); }
     });
@@ -238,118 +236,19 @@ class ServiceMap {
     if (!hit) return;
     this.search.value = "";
     this.find();
-    this.center(this.positions.get(hit.item.id));
+    this.view.center(this.positions.get(hit.item.id));
     this.tell({ kind: "node", id: hit.item.id });
   }
 
-  // -- view ------------------------------------------------------------------
-
-  fit() {
+  /** What the map covers, in its own units: rings with their text, and bends of lines. */
+  extent() {
     const points = [...this.nodes.keys()].map((id) => this.positions.get(id)).filter(Boolean);
-    if (!points.length) return;
+    if (!points.length) return null;
     const bends = [...this.edges.keys()].flatMap((id) => this.routes.get(id) ?? []);
-    const { width, height } = this.viewport();
-    const box = { left: Math.min(...points.map((p) => p.x)) - 70, right: Math.max(...points.map((p) => p.x)) + 70, top: Math.min(...points.map((p) => p.y - 46), ...bends.map((p) => p.y - 8)), bottom: Math.max(...points.map((p) => p.y + 74), ...bends.map((p) => p.y + 8)) };
-    const top = 44;
-    const bottom = 34;
-    const scale = Math.min(1.35, (width - 16) / (box.right - box.left), (height - top - bottom) / (box.bottom - box.top));
-    this.show({ scale, x: (width - (box.left + box.right) * scale) / 2, y: top + (height - top - bottom - (box.top + box.bottom) * scale) / 2 });
-  }
-
-  center({ x, y }) {
-    const { width, height } = this.viewport();
-    const scale = Math.max(this.view.scale, 0.9);
-    this.moved = true;
-    this.show({ scale, x: width / 2 - x * scale, y: height / 2 - y * scale });
-  }
-
-  zoom(factor, point) {
-    const { width, height } = this.viewport();
-    const { x, y } = point ?? { x: width / 2, y: height / 2 };
-    const scale = Math.min(4, Math.max(0.08, this.view.scale * factor));
-    const change = scale / this.view.scale;
-    this.moved = true;
-    this.show({ scale, x: x - (x - this.view.x) * change, y: y - (y - this.view.y) * change });
-  }
-
-  show(view) {
-    this.view = view;
-    this.world.setAttribute("transform", `translate(${view.x.toFixed(2)},${view.y.toFixed(2)}) scale(${view.scale.toFixed(4)})`);
-    this.frame.classList.toggle("far", view.scale < (this.nodes.size > 60 ? 0.7 : 0.55));
-    set(this.frame, { "data-scale": view.scale.toFixed(3) });
-  }
-
-  gestures() {
-    let from = null;
-    this.canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const box = this.canvas.getBoundingClientRect();
-      this.zoom(Math.exp(-event.deltaY * 0.0015), { x: event.clientX - box.left, y: event.clientY - box.top });
-    }, { passive: false });
-    this.canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      from = { x: event.clientX, y: event.clientY, view: { ...this.view } };
-      this.panned = false;
-    });
-    this.canvas.addEventListener("pointermove", (event) => {
-      this.pointer = event;
-      if (this.hovered) this.placeTip();
-      if (!from) return;
-      const [dx, dy] = [event.clientX - from.x, event.clientY - from.y];
-      if (!this.panned && Math.hypot(dx, dy) < 4) return;
-      if (!this.panned) { this.canvas.setPointerCapture(event.pointerId); this.canvas.classList.add("dragging"); }
-      this.panned = true;
-      this.moved = true;
-      this.show({ ...from.view, x: from.view.x + dx, y: from.view.y + dy });
-    });
-    const stop = () => { from = null; this.canvas.classList.remove("dragging"); };
-    this.canvas.addEventListener("pointerup", stop);
-    this.canvas.addEventListener("pointercancel", stop);
-    this.canvas.addEventListener("click", (event) => {
-      if (!this.panned && event.target === this.canvas && this.selected) this.tell(null);
-    });
-    this.canvas.addEventListener("keydown", (event) => {
-      const pan = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
-      if (pan) { event.preventDefault(); this.moved = true; this.show({ ...this.view, x: this.view.x + pan[0], y: this.view.y + pan[1] }); }
-      if (event.key === "+") this.zoom(1.3);
-      if (event.key === "-") this.zoom(1 / 1.3);
-      if (event.key === "0") { this.moved = false; this.fit(); }
-      if (event.key === "Escape" && this.selected) this.tell(null);
-    });
-  }
-
-  // -- tooltip ---------------------------------------------------------------
-
-  showTip(part) {
-    this.hovered = part;
-    const { item } = part;
-    const row = (name, value, dot) => el("div", {}, el("span", {}, dot === undefined ? null : el("i", { class: `dot d${dot}`, style: "display:inline-block;margin:0" }), name), el("span", { text: value }));
-    const rows = item.total
-      ? [row("Requests", `${item.total.toLocaleString("en-US")} (${rate(item.rate)})`), row("Average", duration(item.avg)), row("p50 / p95", `${duration(item.p50)} / ${duration(item.p95)}`), row("p99", duration(item.p99)),
-        ...OUTCOMES.map((name, index) => row(`${name} ${GLYPHS[index]}`.trim(), percent(item.shares[index]), index))]
-      : [];
-    const [title, subtitle] = part.kind === "node" ? [item.short, `${item.label}${item.inferred && item.type !== "client" ? " · seen through its callers" : ""}`] : [`${item.from} → ${item.to}`, item.link ? "asynchronous link" : "calls, as the caller sees them"];
-    if (item.short && item.short !== item.name) rows.unshift(el("p", { text: item.name }));
-    this.tip.replaceChildren(el("b", { text: title }), el("i", { text: subtitle }), ...rows);
-    this.tip.style.display = "block";
-    this.placeTip();
-  }
-
-  placeTip() {
-    const frame = this.frame.getBoundingClientRect();
-    const near = this.hovered.group.matches(":hover") && this.pointer ? { x: this.pointer.clientX, y: this.pointer.clientY } : (() => { const box = this.hovered.group.getBoundingClientRect(); return { x: box.right, y: box.top }; })();
-    const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
-    let x = near.x - frame.left + 16;
-    if (x + width > frame.width - 8) x = near.x - frame.left - width - 16;
-    const y = Math.min(Math.max(8, near.y - frame.top + 14), Math.max(8, frame.height - height - 8));
-    this.tip.style.transform = `translate(${Math.max(8, x)}px,${y}px)`;
-    this.tip.style.left = "0";
-    this.tip.style.top = "0";
-  }
-
-  hideTip() {
-    this.hovered = null;
-    this.tip.style.display = "none";
+    return {
+      left: Math.min(...points.map((p) => p.x)) - 70, right: Math.max(...points.map((p) => p.x)) + 70,
+      top: Math.min(...points.map((p) => p.y - 46), ...bends.map((p) => p.y - 8)), bottom: Math.max(...points.map((p) => p.y + 74), ...bends.map((p) => p.y + 8)),
+    };
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { el, set } from "./dom.js";
 import { duration, ticks } from "./format.js";
-import { bar, descendants, extent, hue, initiallyCollapsed, reveal, rowWindow, search, visibleRows } from "./tree.js";
+import { bar, colour, descendants, extent, initiallyCollapsed, reveal, rowWindow, search, visibleRows } from "./tree.js";
 
 const ROW = 26;
 const GLYPHS = ["", "!", "≋", "✕"];
@@ -88,13 +88,9 @@ class Waterfall {
     const { services } = this.columns;
     this.legend.replaceChildren(...services.slice(0, 24).map((name, index) => {
       const item = el("span", { title: name }, el("i"), name);
-      item.style.setProperty("--colour", this.colour(index));
+      item.style.setProperty("--colour", colour(index));
       return item;
     }), services.length > 24 ? `and ${services.length - 24} more` : "");
-  }
-
-  colour(service) {
-    return `hsl(${hue(service)} 52% 52%)`;
   }
 
   // -- rows --------------------------------------------------------------------
@@ -123,6 +119,7 @@ class Waterfall {
   render() {
     if (!this.visible) return;
     const hits = new Set(this.hits);
+    this.indent = this.rows.clientWidth < 560 ? 6 : 13;
     const marks = ticks(...this.window, Math.max(3, Math.floor(this.axis.clientWidth / 95))).filter((at) => at >= this.window[0]);
     const [first, last] = rowWindow(this.rows.scrollTop, this.rows.clientHeight, ROW, this.visible.length);
     const lines = [];
@@ -130,7 +127,15 @@ class Waterfall {
     this.grid.replaceChildren(...marks.map((at) => { const line = el("i"); line.style.left = `${bar(at, 0, this.window)?.left ?? 0}%`; return line; }));
     if (!lines.length) lines.push(el("div", { class: "none", text: this.only === "failures" ? "Nothing failed in this trace." : "Nothing to show." }));
     this.sheet.replaceChildren(this.grid, ...lines);
-    this.axis.replaceChildren(...marks.map((at) => { const mark = el("span", { text: at === 0 ? "0" : duration(at) }); mark.style.left = `${bar(at, 0, this.window)?.left ?? 0}%`; return mark; }).filter((mark) => parseFloat(mark.style.left) < 96));
+    const room = this.axis.clientWidth;
+    this.axis.replaceChildren(...marks.flatMap((at) => {
+      const text = at === 0 ? "0" : duration(at);
+      const left = bar(at, 0, this.window)?.left ?? 0;
+      if ((left / 100) * room + text.length * 7 + 6 > room) return []; // it would be cut
+      const mark = el("span", { text });
+      mark.style.left = `${left}%`;
+      return mark;
+    }));
     const total = this.columns.id.length;
     const found = this.find.value.trim() ? ` · ${this.hits.length ? `${(this.hit ?? 0) + 1} of ${this.hits.length}` : "no"} match${this.hits.length === 1 ? "" : "es"}` : "";
     this.info.textContent = `${total.toLocaleString("en-US")} segments${this.visible.length < total ? `, ${this.visible.length.toLocaleString("en-US")} shown` : ""}${found}`;
@@ -157,7 +162,7 @@ class Waterfall {
       outcome ? el("span", { class: `state s${outcome}`, title: STATES[outcome], text: GLYPHS[outcome] }) : null,
       el("b", { text: columns.name[index] }), el("span", { class: "op", text: columns.operation[index] }),
       closed && kids ? el("span", { class: "count", text: kids.toLocaleString("en-US"), title: `${kids} segments inside` }) : null);
-    label.style.paddingLeft = `${4 + Math.min(columns.depth[index], 24) * 13}px`;
+    label.style.paddingLeft = `${4 + Math.min(columns.depth[index], 24) * this.indent}px`;
     const lane = el("div", { class: "lane" });
     this.bars(lane, index, outcome, call);
     const line = el("div", {
@@ -168,7 +173,7 @@ class Waterfall {
     }, label, lane);
     if (kids) line.setAttribute("aria-expanded", String(!closed));
     line.style.top = `${row * ROW}px`;
-    line.style.setProperty("--colour", this.colour(columns.service[index]));
+    line.style.setProperty("--colour", colour(columns.service[index]));
     return line;
   }
 
@@ -302,7 +307,7 @@ class Waterfall {
     const step = Math.min(4, (height - 4) / id.length);
     const fault = getComputedStyle(this.frame).getPropertyValue("--fault");
     for (let index = 0; index < id.length; index += 1) {
-      pen.fillStyle = outcome[index] === 3 ? fault : this.colour(service[index]);
+      pen.fillStyle = outcome[index] === 3 ? fault : colour(service[index]);
       pen.fillRect(((start[index] - low) / (high - low)) * width, 2 + index * step, Math.max(1, (took[index] / (high - low)) * width), Math.max(0.7, step * 0.75));
     }
   }

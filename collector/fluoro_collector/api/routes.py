@@ -1,0 +1,17 @@
+"""All routes of `api/` that ask the store or feed it, over one set of query threads."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from fluoro_collector.receivers.take import Taker
+from fluoro_collector.state import State
+
+from . import dashboard, xray
+from .readers import Readers
+
+
+def routes(state: State, taker: Taker) -> list[BaseRoute]:
+    """Call it on the running loop."""
+    readers = Readers()
+    return [*xray.routes(state, taker, readers), *dashboard.routes(state, readers)]

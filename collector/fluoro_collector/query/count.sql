@@ -1,0 +1,6 @@
+-- How many traces matching.sql finds.
+SELECT count() AS count
+FROM
+(
+    MATCHING
+)

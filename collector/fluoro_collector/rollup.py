@@ -145,8 +145,8 @@ class Rollup:
         with self._lock:
             self._settle(time.monotonic())
             touched = sorted(m for m in self._touched if first - REACH <= m < last + REACH)
-            state = (self._serial, self._settled_serial, self._version)
-        rows = self._memo.get(("dirty", tuple(touched), state), lambda: self._rows(self._widen(touched)))
+            state, version = (self._serial, self._settled_serial), self._version
+        rows = self._memo.get(("dirty", version, state, *touched), lambda: self._rows(self._widen(touched)))
         minutes: list[int] = []
         total = 0
         for minute in sorted(rows, reverse=True):
@@ -155,7 +155,7 @@ class Rollup:
                 if total > self._live_rows:
                     break
                 minutes.append(minute)
-        return Live(minutes[::-1], settled_ms, self._memo, state)
+        return Live(minutes[::-1], settled_ms, self._memo, state, version)
 
     def _settle(self, now: float) -> None:
         """Note which commits are settled. Under the lock."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fluoro_collector.query.service_graph import Edge, Node, ServiceGraph
-from fluoro_collector.query.statistics import Figures
+from fluoro_collector.query.statistics import Figures, Statistics
+from fluoro_collector.store.histogram import points
 
 
 def services(graph: ServiceGraph) -> list[dict[str, Any]]:
@@ -39,7 +40,11 @@ def _node_figures(node: Node) -> dict[str, Any]:
     if not node.total:
         return {}
     shown = histogram(node.histogram)
-    return {"SummaryStatistics": statistics(node), "DurationHistogram": shown, "ResponseTimeHistogram": shown}
+    return {
+        "SummaryStatistics": statistics(node, node.total_time),
+        "DurationHistogram": shown,
+        "ResponseTimeHistogram": shown,
+    }
 
 
 def _edge(edge: Edge, target: int, times: dict[str, float]) -> dict[str, Any]:
@@ -47,15 +52,24 @@ def _edge(edge: Edge, target: int, times: dict[str, float]) -> dict[str, Any]:
     return {
         "ReferenceId": target,
         **times,
-        "SummaryStatistics": statistics(edge),
+        "SummaryStatistics": statistics(edge, edge.total_time),
         "ResponseTimeHistogram": [] if link else histogram(edge.histogram),
         "Aliases": [],
         **({"EdgeType": "link", "ReceivedEventAgeHistogram": []} if link else {}),
     }
 
 
-def statistics(figures: Figures) -> dict[str, Any]:
-    """`SummaryStatistics`."""
+def moment(time: int, sums: Statistics, *, edge: bool) -> dict[str, Any]:
+    """One of `TimeSeriesServiceStatistics`: `time` is the start of the period in epoch seconds."""
+    return {
+        "Timestamp": float(time),
+        "EdgeSummaryStatistics" if edge else "ServiceSummaryStatistics": statistics(sums, sums.total_time / 1e9),
+        "ResponseTimeHistogram": histogram(points(sums.histogram)),
+    }
+
+
+def statistics(figures: Figures | Statistics, total_time: float) -> dict[str, Any]:
+    """`SummaryStatistics`; `total_time` in seconds."""
     return {
         "OkCount": figures.ok,
         "ErrorStatistics": {
@@ -65,7 +79,7 @@ def statistics(figures: Figures) -> dict[str, Any]:
         },
         "FaultStatistics": {"OtherCount": figures.fault, "TotalCount": figures.fault},
         "TotalCount": figures.total,
-        "TotalResponseTime": figures.total_time,
+        "TotalResponseTime": total_time,
     }
 
 

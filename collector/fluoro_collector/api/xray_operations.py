@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fluoro_collector.query.filter.errors import FilterError
+from fluoro_collector.query.filter.parse import parse
+from fluoro_collector.query.filter.tree import Service
 from fluoro_collector.query.graph_minutes import MINUTE, Dirty, graph_minutes
 from fluoro_collector.query.ids import parse_trace_id
-from fluoro_collector.query.service_graph import Graph, service_graph
+from fluoro_collector.query.service_graph import Graph, NodeKey, service_graph
+from fluoro_collector.query.time_series import series
 from fluoro_collector.query.trace import rows
 from fluoro_collector.query.traces import SECOND, CursorError, parse_cursor, search, summary_facts, summary_rows
 from fluoro_collector.store.engine import Engine
@@ -17,7 +21,7 @@ from fluoro_collector.store.resources import read as read_resources
 from fluoro_collector.store.segments import Row
 
 from .xray_documents import trace_documents
-from .xray_graph import services
+from .xray_graph import moment, services
 from .xray_request import invalid, no_token, text, texts, window
 from .xray_summary import trace_summary
 
@@ -26,6 +30,7 @@ Operation = Callable[[Body], Body]
 
 MAX_TRACES = 5  # ids in one BatchGetTraces or GetTraceGraph, X-Ray's documented limit
 PAGE = 100  # trace summaries in one answer
+LONGEST_PERIOD = 3600  # seconds of one point of a time series
 LATEST = float((1 << 32) - 7200)  # epoch seconds; minutes are stored as 32 bits
 _TIME_RANGE_TYPES = ("", "TraceId", "Event", "Service")
 _EVERYTHING: dict[str, Any] = {
@@ -60,6 +65,8 @@ class Operations:
         """Path of the request → operation; the paths are those of the service model."""
         return {
             "/ServiceGraph": self.get_service_graph,
+            "/TimeSeriesServiceStatistics": self.get_time_series_service_statistics,
+            "/InsightSummaries": self.get_insight_summaries,
             "/TraceGraph": self.get_trace_graph,
             "/TraceSummaries": self.get_trace_summaries,
             "/Traces": self.batch_get_traces,
@@ -81,6 +88,36 @@ class Operations:
             "Services": services(graph),
             "ContainsOldGroupVersions": False,
         }
+
+    def get_time_series_service_statistics(self, body: Body) -> Body:
+        """Of one node, or of the requests of all clients when no selector is given. Nothing is forecast."""
+        start, end = window(body, self.longest_graph, LATEST)
+        _no_group(body)
+        no_token(body)
+        period = body.get("Period")
+        if period is None:
+            period = MINUTE
+        if (
+            isinstance(period, bool)
+            or not isinstance(period, int)
+            or not 0 < period <= LONGEST_PERIOD
+            or period % MINUTE
+        ):
+            raise invalid(f"Period must be a multiple of {MINUTE} seconds, at most {LONGEST_PERIOD}")
+        node = _selected(text(body, "EntitySelectorExpression", 500))
+        sums = series(self.engine, self.dirty, start, end, period, node)
+        edge = node is None or node[1] == "client"
+        return {
+            "TimeSeriesServiceStatistics": [moment(time, sums[time], edge=edge) for time in sorted(sums)],
+            "ContainsOldGroupVersions": False,
+        }
+
+    def get_insight_summaries(self, body: Body) -> Body:
+        """None: insights are not computed. Grafana asks for them."""
+        window(body, math.inf, LATEST)
+        _no_group(body)
+        no_token(body)
+        return {"InsightSummaries": []}
 
     def get_trace_graph(self, body: Body) -> Body:
         ids = [each for name in texts(body, "TraceIds", MAX_TRACES) if (each := parse_trace_id(name))]
@@ -172,6 +209,26 @@ class Operations:
         if not isinstance(body.get("TelemetryRecords"), list):
             raise invalid("TelemetryRecords must be a list")
         return {}
+
+
+def _selected(expression: str) -> NodeKey | None:
+    """The node (name, type) of an EntitySelectorExpression; None when there is none."""
+    if not expression.strip():
+        return None
+    try:
+        parsed = parse(expression)
+    except FilterError as error:
+        raise invalid(f"EntitySelectorExpression: {error}") from None
+    if (
+        not isinstance(parsed, Service)
+        or parsed.block is not None
+        or parsed.node is None
+        or parsed.node.name is None
+        or parsed.node.type is None
+        or parsed.node.account is not None
+    ):
+        raise invalid('EntitySelectorExpression must name one node so far: service(id(name: "…", type: "…"))')
+    return parsed.node.name, parsed.node.type
 
 
 def _no_group(body: Body) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from fluoro_collector.store.engine import Engine
@@ -22,13 +23,19 @@ class Live(NamedTuple):
     """What a live answer computes: `minutes` whose stored rows are out of date (epoch seconds, ascending), and until when
     rows must have been received to be settled (epoch ms).
 
-    `memo` keeps answers; as long as `state` is the same, so are they. None: nothing is kept.
+    `memo` keeps answers (None: nothing is kept): live ones as long as `state` is the same, those from stored rows as long
+    as `version` is.
     """
 
     minutes: list[int]
     settled_ms: int
     memo: Memo | None = None
     state: Hashable = None
+    version: int = 0
+
+    def kept(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """`compute()`, or what it gave for this key before."""
+        return compute() if self.memo is None else self.memo.get(key, compute)
 
 
 Dirty = Callable[[int, int], Live]  # (first, last) of a range in epoch seconds; `Rollup.dirty`
@@ -55,14 +62,8 @@ def graph_minutes(
 def live_minutes(engine: Engine, live: Live) -> Iterator[dict[str, list[Any]]]:
     """`graph_minutes` of the dirty minutes, part by part. The columns belong to all who ask: read only."""
     for minutes in _chunks(live.minutes):
-        yield kept(
-            live, ("live", *minutes), lambda part=minutes: graph_minutes(engine, part, settled_ms=live.settled_ms)
-        )
-
-
-def kept(live: Live, key: tuple[Hashable, ...], compute: Callable[[], T]) -> T:
-    """`compute()`, from the memo if there is one. `key` says what is asked; `live.state` what the answer depends on."""
-    return compute() if live.memo is None else live.memo.get((key, live.state), compute)
+        compute = partial(graph_minutes, engine, minutes, settled_ms=live.settled_ms)
+        yield live.kept(("live", live.state, *minutes), compute)
 
 
 def _chunks(minutes: Sequence[int]) -> Iterator[Sequence[int]]:

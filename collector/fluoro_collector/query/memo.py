@@ -48,7 +48,7 @@ class Memo:
         if mine:
             try:
                 entry.result.set_result(compute())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised below, to all who wait
                 with self._lock:
                     if self._entries.get(key) is entry:
                         del self._entries[key]

@@ -10,7 +10,7 @@ import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, Dirty, kept, live_minutes
+from .graph_minutes import MINUTE, Dirty, live_minutes
 from .sql import statement
 from .statistics import FIGURES, Figures, Statistics, figures
 
@@ -170,9 +170,9 @@ def service_graph(engine: Engine, dirty: Dirty, start: float, end: float) -> Ser
     live = dirty(first, last)
     graph = Graph()
     params = {"first": first, "last": last, "dirty": live.minutes}
-    key = (first, last, *live.minutes)
-    graph.add_nodes(kept(live, ("nodes", *key), lambda: engine.query(statement("nodes"), params)))
-    graph.add_edges(kept(live, ("edges", *key), lambda: engine.query(statement("edges"), params)))
+    key = (live.version, first, last, *live.minutes)
+    graph.add_nodes(live.kept(("nodes", *key), lambda: engine.query(statement("nodes"), params)))
+    graph.add_edges(live.kept(("edges", *key), lambda: engine.query(statement("edges"), params)))
     for columns in live_minutes(engine, live):
         graph.add_minutes(columns)
     return graph.answer(first, last)

@@ -68,17 +68,17 @@ class TraceList(msgspec.Struct, kw_only=True):
 class Position(NamedTuple):
     """Where a page ended: start (epoch ns) and id of its last trace. New traces do not move it.
 
-    `count` is how many traces match in all, -1 when nobody counted: later pages need not count again.
+    `matching` is how many traces match in all, -1 when nobody counted: later pages need not count again.
     """
 
     start: int
     trace_id: bytes
-    count: int = -1
+    matching: int = -1
 
     def __str__(self) -> str:
         data = self.start.to_bytes(8, "big") + self.trace_id
-        if self.count >= 0:
-            data += self.count.to_bytes(8, "big")
+        if self.matching >= 0:
+            data += self.matching.to_bytes(8, "big")
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
@@ -95,8 +95,8 @@ def parse_cursor(text: str) -> Position:
     counted = len(data) == 32 and data[24] < 128
     if not (len(data) == 24 or counted) or data[0] > 127:
         raise CursorError("this cursor was not given out by this API")
-    count = int.from_bytes(data[24:], "big") if counted else -1
-    return Position(int.from_bytes(data[:8], "big"), data[8:24], count)
+    matching = int.from_bytes(data[24:], "big") if counted else -1
+    return Position(int.from_bytes(data[:8], "big"), data[8:24], matching)
 
 
 def search(
@@ -140,15 +140,15 @@ def traces(
 ) -> TraceList:
     """One page of summaries. Only a first page that is not the only one counts what matches. Raises FilterError."""
     found, following = search(engine, start, end, filter_text, limit, cursor)
-    if cursor is not None and cursor.count >= 0:
-        total = cursor.count
+    if cursor is not None and cursor.matching >= 0:
+        total = cursor.matching
     elif cursor is None and following is None:
         total = len(found)
     else:
         total = count(engine, start, end, filter_text)
     listed = [summary(row) for row in summary_rows(engine, found)]
     return TraceList(
-        traces=listed, cursor=str(following._replace(count=total)) if following is not None else None, count=total
+        traces=listed, cursor=str(following._replace(matching=total)) if following is not None else None, count=total
     )
 
 

@@ -155,6 +155,34 @@ def test_the_service_graph(xray: Any, now: int) -> None:
     assert [references[edge["ReferenceId"]] for edge in client["Edges"]] == [("web", "AWS::ECS::Container")]
 
 
+def test_time_series_of_a_node_and_of_all_clients(xray: Any, now: int) -> None:
+    put(xray, web(now, 1), web(now, 2, error=True, throttle=True), lone(now, 2))
+    minute = now // 60 * 60
+    window = {"StartTime": minute, "EndTime": minute + 120, "Period": 60}
+    for selector, member in (
+        ({}, "EdgeSummaryStatistics"),
+        (
+            {"EntitySelectorExpression": 'service(id(name: "web", type: "AWS::ECS::Container"))'},
+            "ServiceSummaryStatistics",
+        ),
+    ):
+        pages = list(xray.get_paginator("get_time_series_service_statistics").paginate(**window, **selector))
+        points = [point for page in pages for point in page["TimeSeriesServiceStatistics"]]
+        assert [point["Timestamp"].timestamp() - minute for point in points] == [0, 60]
+        first, empty = (point[member] for point in points)
+        assert (first["TotalCount"], first["OkCount"], first["ErrorStatistics"]["ThrottleCount"]) == (2, 1, 1)
+        assert first["TotalResponseTime"] == pytest.approx(0.4)
+        assert sum(each["Count"] for each in points[0]["ResponseTimeHistogram"]) == 2
+        assert empty["TotalCount"] == 0
+    table = 'service(id(name: "api.example.org", type: "remote"))'
+    answer = xray.get_time_series_service_statistics(**window, EntitySelectorExpression=table)
+    assert answer["TimeSeriesServiceStatistics"][0]["ServiceSummaryStatistics"]["FaultStatistics"]["TotalCount"] == 1
+
+
+def test_there_are_no_insights(xray: Any, now: int) -> None:
+    assert xray.get_insight_summaries(StartTime=now - 60, EndTime=now)["InsightSummaries"] == []
+
+
 def test_the_graph_of_one_trace(xray: Any, now: int) -> None:
     put(xray, web(now, 1), web(now, 2), lone(now, 2))
     pages = list(xray.get_paginator("get_trace_graph").paginate(TraceIds=[TRACE.format(now, 1)]))
@@ -208,6 +236,18 @@ def test_a_trace_summary(xray: Any, now: int) -> None:
         ("get_service_graph", {"StartTime": 0, "EndTime": 60, "NextToken": "x"}, "NextToken"),
         ("get_service_graph", {"StartTime": 0, "EndTime": 60, "GroupName": "slow"}, "no such group"),
         ("get_trace_summaries", {"StartTime": 0, "EndTime": 60, "NextToken": "x"}, "NextToken"),
+        ("get_time_series_service_statistics", {"StartTime": 0, "EndTime": 60, "Period": 61}, "multiple of 60"),
+        (
+            "get_time_series_service_statistics",
+            {"StartTime": 0, "EndTime": 60, "EntitySelectorExpression": 'edge("a", "b")'},
+            "must name one node",
+        ),
+        (
+            "get_time_series_service_statistics",
+            {"StartTime": 0, "EndTime": 60, "EntitySelectorExpression": "service("},
+            "position 8",
+        ),
+        ("get_insight_summaries", {"StartTime": 60, "EndTime": 60}, "EndTime must be later"),
         ("get_trace_summaries", {"StartTime": 0, "EndTime": 60, "FilterExpression": "fault ="}, "position 7"),
         (
             "get_trace_summaries",

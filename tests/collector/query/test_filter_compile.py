@@ -81,8 +81,11 @@ SNAPSHOTS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
         {"filter0": "k"},
     ),
     'service(id(name: "web", type: "client")) { fault }': (
-        f"(argMin(subsegment = 0 AND service = {{filter0:String}} AND (fault), {ROOT}))",
-        "(subsegment = 0 AND service = {filter0:String} AND (fault))",
+        (
+            "(NOT hasAll(groupArray(id), groupArrayIf(parent_id, subsegment = 0 AND service = {filter0:String}"
+            " AND NOT (kind = 4 AND peer_name != '') AND (fault))))"
+        ),
+        "(subsegment = 0 AND service = {filter0:String} AND NOT (kind = 4 AND peer_name != '') AND (fault))",
         {"filter0": "web"},
     ),
     'service(id(name: "t", type: "T")) { root = false OR responsetime > 1 }': (

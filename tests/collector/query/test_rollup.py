@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
 
 from fluoro.model import Kind, Resource, Segment
 from fluoro_collector.query.service_graph import service_graph
 from fluoro_collector.rollup import Rollup
+from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
 
@@ -134,3 +140,72 @@ def test_what_a_missing_piece_would_deny_is_not_drawn_yet(store: Store) -> None:
     settled = Rollup(store.engine)
     settled.touched([BASE])
     assert edges(store, settled) == {"web|->pay|", "pay|client->pay|", "web|->slow|remote"}
+
+
+class Counting:
+    """An engine that counts the statements it runs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.queries = 0
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+        self.queries += 1
+        return self._engine.query(sql, params)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def test_the_same_question_costs_nothing_until_something_is_committed(store: Store) -> None:
+    engine = Counting(store.engine)
+    rollup = Rollup(engine)
+
+    def names() -> set[str]:
+        return {edge.id for edge in service_graph(engine, rollup.dirty, BASE - 3600, BASE + 3600).edges}
+
+    insert(store, "web", ENTRY)
+    rollup.touched([BASE])
+    assert names() == {"web|client->web|"}
+    asked = engine.queries
+    assert names() == {"web|client->web|"}
+    assert engine.queries == asked
+    insert(store, "web", CALL)
+    rollup.touched([BASE])
+    assert names() == {"web|client->web|", "web|->pay|remote"}
+    assert engine.queries > asked
+    rollup.run_once()
+    assert names() == {"web|client->web|", "web|->pay|remote"}
+
+
+def test_rows_that_became_settled_are_looked_at_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing new came in, and yet the answer changes: what would have denied the client has not arrived."""
+    clock, wall = time.monotonic(), time.time_ns()
+    rollup = Rollup(store.engine, settle_s=60)
+    insert(store, "web", ENTRY)
+    rollup.touched([BASE])
+    assert edges(store, rollup) == set()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + 61)
+    monkeypatch.setattr(time, "time_ns", lambda: wall + 61 * SECOND)
+    assert edges(store, rollup) == {"web|client->web|"}
+
+
+def test_a_question_computes_no_more_than_it_may(store: Store) -> None:
+    """Of three dirty minutes with two rows each, the newest ones that fit are live; the oldest answers as of the last run."""
+    rollup = Rollup(store.engine, live_rows=4)
+    for minute in range(3):
+        insert(store, "web", *(entry(bytes([65 + minute]) * 16, minute * 60)))
+    rollup.touched([BASE, BASE + 60, BASE + 120])
+    assert rollup.dirty(BASE, BASE + 180).minutes == [BASE + 60, BASE + 120]
+    assert rollup.dirty(BASE, BASE + 60).minutes == [BASE]
+    assert rollup.run_once() == 3
+    rollup.touched([BASE, BASE + 60, BASE + 120])
+    graph = service_graph(store.engine, rollup.dirty, BASE, BASE + 180)
+    assert {node.name: node.total for node in graph.nodes if node.total} == {"web": 3, "pay": 3}
+
+
+def entry(trace_id: bytes, second: int) -> tuple[Segment, Segment]:
+    return (
+        Segment(trace_id, 1, 0, "web", at(second), at(second + 1), Kind.SERVER),
+        Segment(trace_id, 2, 1, "pay", at(second), at(second + 1), Kind.CLIENT, True, "remote"),
+    )

@@ -125,7 +125,7 @@ def test_every_page_counts_all_that_match(filled: Store) -> None:
     assert page.cursor is not None
     rest = traces(filled.engine, START, END, "!ok", limit=2, cursor=parse_cursor(page.cursor))
     assert (len(rest.traces), rest.count, rest.cursor) == (1, 3, None)
-    uncounted = parse_cursor(page.cursor)._replace(count=-1)
+    uncounted = parse_cursor(page.cursor)._replace(matching=-1)
     assert traces(filled.engine, START, END, "!ok", limit=2, cursor=parse_cursor(str(uncounted))).count == 3
 
 

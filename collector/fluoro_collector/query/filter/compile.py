@@ -206,7 +206,9 @@ def _annotation(annotation: tree.Annotation, parameters: _Parameters) -> tuple[s
 
 
 def _service(service: tree.Service, parameters: _Parameters) -> tuple[str, Prefilter | None]:
-    """A node of the service map: a segment's own, or the peer of a call that no segment answers (or a consumer took)."""
+    """A node of the service map: a segment's own, or the peer of a call that no segment answers (or a consumer took), or
+    the client of a segment. A block is asked of the requests that the map counts for it (of a client: on its edges).
+    """
     node = service.node or tree.Identity()
     if node.account is not None:
         raise NotSupportedError("account.id", service.position)
@@ -214,8 +216,11 @@ def _service(service: tree.Service, parameters: _Parameters) -> tuple[str, Prefi
     block = "" if service.block is None else f" AND {_block(service.block, parameters)}"
 
     if node.type == "client":
-        own = f"subsegment = 0{'' if name is None else f' AND service = {name}'}{block}"
-        return f"(argMin({own}, {ROOT_ORDER}))", None if name is None else Prefilter(f"({own})", BY_SERVICE)
+        # A client sent what no stored segment sent, and no queue handed over.
+        service_is = "" if name is None else f" AND service = {name}"
+        own = f"subsegment = 0{service_is} AND NOT (kind = 4 AND peer_name != ''){block}"
+        by_name = None if name is None else Prefilter(f"({own})", BY_SERVICE)
+        return f"(NOT hasAll(groupArray(id), groupArrayIf(parent_id, {own})))", by_name
     kind = None if node.type is None else parameters.add(node.type, "String")
 
     def matches(name_column: str, type_column: str) -> str:
@@ -236,13 +241,45 @@ def _service(service: tree.Service, parameters: _Parameters) -> tuple[str, Prefi
         rows.append(f"subsegment = 0 AND kind = 4 AND peer_name != '' AND {matches('peer_name', 'peer_type')}")
         tests.append(f"countIf({rows[-1]}) > 0")
         if node.type in (None, ""):
-            rows.append("service != ''" if name is None else f"service = {name}")
-            tests.append(f"countIf({rows[-1]}) > 0")
+            rows.append("subsegment AND service != ''" if name is None else f"subsegment AND service = {name}")
+            tests.append(_caller(rows[-1], name, node.type))
     selective = name is not None or kind is not None or service.block is not None
     prefilter = " OR ".join(f"({row})" for row in rows)
     return f"({' OR '.join(tests)})", Prefilter(
         f"({prefilter})", BY_SERVICE if name else BY_SCAN
     ) if selective else None
+
+
+def _caller(row: str, name: str | None, kind: str | None) -> str:
+    """Condition on a trace: some of its edges begins at a row that meets `row` and belongs to no segment of its service.
+
+    It begins at a call, or at work that is the parent of a segment. Such a row belongs to the nearest segment above it, if
+    that has its service; otherwise it stands for a node of its own (graph_minutes.sql does the same).
+    """
+    if kind is not None:
+        row += " AND origin = ''"
+    begins = (
+        f"arrayConcat(groupArrayIf(id, {row} AND namespace != '' AND peer_name != ''), arrayIntersect(groupArrayIf(id,"
+        f" {row}), groupArrayIf(parent_id, subsegment = 0 AND NOT (kind = 4 AND peer_name != ''))))"
+    )
+    if kind is None:
+        return f"notEmpty({begins})"  # one that does belong to a segment has a node of the same name
+    if name is None:
+        return f"(countIf(subsegment = 0) = 0 AND notEmpty({begins}))"
+    return f"NOT hasAll({_OWNED.replace('NAME', name)}, {begins})"
+
+
+# Ids below the segments of the service NAME, no other segment between. Pointer jumping as in graph_minutes.sql: those
+# segments point at _HOME, which points at itself, and other segments at nothing.
+_HOME = "toUInt64(18446744073709551615)"
+_OWNED = (
+    "arrayMap(pointer -> pointer.1, arrayFilter(pointer -> pointer.2 = {home}, arrayFold((pointers, step) -> arrayMap("
+    "ordered -> arrayFilter(pointer -> pointer.1 != 0, arrayMap((entry, last) -> (if(entry.2 = 1, entry.3, 0),"
+    " if(last.1 = entry.1, last.4, 0)), ordered, arrayFill(entry -> entry.2 = 0, ordered))), [arraySort(arrayConcat("
+    "arrayMap(pointer -> (pointer.1, 0, pointer.1, pointer.2), pointers), arrayMap(pointer -> (pointer.2, 1, pointer.1,"
+    " toUInt64(0)), pointers)))])[1], range(toUInt8(ceil(log2(2 + countIf(subsegment))))), arrayConcat([({home}, {home})],"
+    " groupArray((id, multiIf(subsegment, parent_id, service = NAME, {home}, toUInt64(0))))))))"
+).replace("{home}", _HOME)
 
 
 def _block(expression: tree.Expression, parameters: _Parameters) -> str:

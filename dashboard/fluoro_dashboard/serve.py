@@ -42,7 +42,7 @@ def serve(*, api: str, host: str, port: int, insecure: bool) -> None:
 def application() -> st.App:
     """One per process: Streamlit keeps the script's place in a global."""
     return st.App(
-        _HERE / "app.py",
+        _HERE / "pages" / "script.py",
         lifespan=_warm,
         routes=routes(),
     )

@@ -137,6 +137,15 @@ class StoreContract:
         answer = store.engine.query(sql, {"n": "no such"})
         assert answer == {"id": [], "x": []}
         assert list(answer) == ["id", "x"]
+        assert store.engine.query(sql, {"n": "no such"}, {"max_threads": 1, "max_execution_time": 2.5}) == answer
+
+    def test_settings_hold_for_their_statement(self, engine: Engine) -> None:
+        sql = "SELECT getSetting('max_threads') AS threads"
+        assert engine.query(sql, None, {"max_threads": 3}) == {"threads": [3]}
+        with pytest.raises(StoreBusy):
+            engine.query(
+                "SELECT sleepEachRow(0.2) FROM numbers(50)", None, {"max_execution_time": 0.3, "max_block_size": 1}
+            )
 
     # Errors
 

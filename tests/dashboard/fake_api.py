@@ -2,7 +2,8 @@
 
 It stores nothing, parses no filter (`BAD` in one is an error, `NOTHING` finds nothing) and says in every answer's
 `server` header that it is a fake. Scenarios are chosen by the path it is mounted under: `http://host:port/<scenario>`,
-one of `shop`, `large`, `hostile`, `empty`, `old`, `young` (data in the last four minutes only).
+one of `shop`, `large`, `hostile`, `empty`, `old`, `young` (data in the last four minutes only); any other name is a `shop`
+of its own.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/dashboard/take_pictures.py http://127.0.0.1:8501
 
-They go to dashboard/pictures, 1280 × 800, with a palette of 256 colours.
+They go to dashboard/pictures, 1280 × 800.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def save(page: Page, name: str) -> None:
     DIRECTORY.mkdir(exist_ok=True)
     picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     path = DIRECTORY / f"{name}.png"
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.save(path, optimize=True)
     size = path.stat().st_size
     if size > MOST:
         raise SystemExit(f"{path} has {size:,} bytes: more than {MOST:,}")

@@ -337,6 +337,12 @@ def test_the_newest_data_is_one_click_away(visit):
     expect(page.get_by_role("radio", name="custom")).to_have_attribute("aria-checked", "true")
 
 
+@pytest.mark.parametrize(("path", "selector"), [("/traces", ".histogram"), (f"/trace?id={TRACE}", ".frame")])
+def test_a_deep_link_may_be_the_first_request_of_a_server(visit, path, selector):
+    page = visit(path, f"first{selector}")  # of its own: no other test has opened the map there
+    ready(page, selector)
+
+
 # -- traces ------------------------------------------------------------------------
 
 

@@ -75,11 +75,13 @@ class TimedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
+    ) -> dict[str, list[Any]]:
         left = _deadline.get() - time.monotonic()
         if left <= 0:
             raise StoreBusy(f"{_TIMEOUT_EXCEEDED} The question took over {MAX_SECONDS} s")
-        return self._engine.query(f"{sql.rstrip()}\nSETTINGS max_execution_time = {left:.3f}", params)
+        return self._engine.query(sql, params, {**(settings or {}), "max_execution_time": left})
 
     def command(self, sql: str) -> None:
         self._engine.command(sql)

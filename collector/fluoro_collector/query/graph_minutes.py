@@ -54,7 +54,7 @@ def graph_minutes(
     wanted = sorted(set(minutes))
     params: dict[str, Any] = {"minutes": wanted, "first": wanted[0], "last": wanted[-1] + MINUTE, "ids": list(ids)}
     params["settled"] = settled_ms
-    columns = engine.query(statement("graph_minutes"), params)
+    columns = engine.query(statement("graph_minutes"), params, {"max_threads": 1})
     columns["histogram"] = [Counter(buckets) for buckets in columns.pop("buckets")]
     return columns
 

@@ -196,4 +196,3 @@ WHERE o.minute IN {minutes:Array(UInt32)}
   AND o.target != ''
   AND (o.relation = 0 OR o.source != '')
 GROUP BY o.relation, o.minute, o.environment, o.source, o.target
-SETTINGS max_threads = 1

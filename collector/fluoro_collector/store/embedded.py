@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import native_block
 from .engine import StoreError
 from .errors import classify
-from .parameters import serialize
+from .parameters import serialize, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,10 +89,12 @@ class Embedded:
             self._max_memory = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MAX_MEMORY_SHARE)
         self._limit(self._idle[0])
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
+    ) -> dict[str, list[Any]]:
         texts = {name: serialize(value) for name, value in params.items()} if params else {}
         with self._connection() as connection:
-            data = connection.query(sql, "Native", params=texts).bytes()
+            data = connection.query(with_settings(sql, settings), "Native", params=texts).bytes()
             if data:
                 return native_block.decode(data)
             # An answer without rows comes without a header.

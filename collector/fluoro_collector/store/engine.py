@@ -21,10 +21,13 @@ class Engine(Protocol):
     DateTime64(9) as int epoch nanoseconds, UInt64 as int, Map as dict, Array as list.
     """
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
+    ) -> dict[str, list[Any]]:
         """Columns by name, in the order of the SELECT. `params` are typed in the SQL: `{start:DateTime64(9)}`.
 
-        Values may hold any character; the engine's escaping is done here. Raises StoreError, StoreBusy.
+        Values may hold any character; the engine's escaping is done here. `settings` are ClickHouse's, for this
+        statement; `sql` has no SETTINGS of its own. Raises StoreError, StoreBusy.
         """
 
     def command(self, sql: str) -> None:

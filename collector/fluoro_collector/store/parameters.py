@@ -49,3 +49,10 @@ def _literal(value: Any) -> str:
 
 def _hex(value: bytes | bytearray) -> str:
     return "".join(f"\\x{byte:02x}" for byte in value)
+
+
+def with_settings(sql: str, settings: Mapping[str, float] | None) -> str:
+    """`sql` with a SETTINGS clause at its end; names are ours, never input."""
+    if not settings:
+        return sql
+    return f"{sql.rstrip()}\nSETTINGS {', '.join(f'{name} = {value}' for name, value in settings.items())}"

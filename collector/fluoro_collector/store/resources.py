@@ -22,7 +22,9 @@ _ids: dict[bytes, int] = {}
 
 def resource_id(resource: Resource) -> int:
     """A hash that is the same in every process and does not depend on the order of attributes. Never 0."""
-    key = blake2b(_lookup.encode(resource), digest_size=16).digest()  # not the bytes: a sender chooses how many they are
+    key = blake2b(
+        _lookup.encode(resource), digest_size=16
+    ).digest()  # not the bytes: a sender chooses how many they are
     known = _ids.get(key)
     if known is None:
         digest = blake2b(_identity.encode(resource), digest_size=8).digest()

@@ -23,7 +23,7 @@ from . import native_block
 from .columns import column
 from .engine import StoreBusy, StoreError
 from .errors import classify
-from .parameters import serialize
+from .parameters import serialize, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,10 +204,12 @@ class Server:
         options = self._options
         return f"Server({options['user']}@{options['host']}:{options['port']}/{options['database']})"
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
+    ) -> dict[str, list[Any]]:
         texts = {name: _Text(value) for name, value in params.items()} if params else {}
         with self._connection() as connection:
-            return connection.run(sql, texts)
+            return connection.run(with_settings(sql, settings), texts)
 
     def command(self, sql: str) -> None:
         with self._connection() as connection:

@@ -149,9 +149,11 @@ class Counting:
         self._engine = engine
         self.queries = 0
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
+    ) -> dict[str, list[Any]]:
         self.queries += 1
-        return self._engine.query(sql, params)
+        return self._engine.query(sql, params, settings)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

@@ -89,6 +89,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
         program(PAYMENT, second, AWS_XRAY_DAEMON_ADDRESS=collector.xray)
         ledger = collector.wait_for(lambda: _all_stored(collector))
         assert (ledger["grpc", "stored"], ledger["http-otlp", "stored"], ledger["xray-udp", "stored"]) == (2, 2, 2)
+        collector.wait_for(lambda: _settled(collector))
         trace_id = first.split("-")[1]
         yield collector, f"1-{trace_id[:8]}-{trace_id[8:]}"
         assert collector.stop() == 0
@@ -97,6 +98,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def _all_stored(collector: Collector) -> dict[tuple[str, str], int] | None:
     ledger = collector.ledger()
     return ledger if ledger["xray-udp", "stored"] == 2 else None
+
+
+def _settled(collector: Collector) -> bool:
+    """Whether the map shows the client and the table: rows that are ten seconds old are settled."""
+    now = time.time()
+    graph = collector.get(f"/api/service-graph?start={now - 600}&end={now + 60}")
+    return {"client", "AWS::DynamoDB::Table"} <= {node["type"] for node in graph["nodes"]}
 
 
 @pytest.fixture(params=["http", "xray"])

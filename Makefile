@@ -32,7 +32,7 @@ demo: $(VENV)/.demo
 	@exec $(BIN)/fluoro demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	@if command -v node >/dev/null; then node --test tests/dashboard/js/*.test.mjs; else echo "SKIPPED tests/dashboard/js: node is not installed"; fi
 
 check: $(VENV)/.dev
@@ -54,9 +54,10 @@ format: $(VENV)/.dev
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-bench: .venv-bench/.installed
+bench: .venv-bench/.installed $(VENV)/.dev
 	.venv-bench/bin/python tests/bench/bench_sdk.py
 	.venv-bench/bin/python tests/bench/bench_collector.py
+	$(BIN)/python -m pytest -m bench tests/dashboard -s -q
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -11,17 +11,20 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from msgspec import Struct
+
 from fluoro import activation
 from fluoro.model import Annotation
 from fluoro.recorder import Span, recorder
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_begin = recorder.begin
 
 if activation.activated:  # `fluoro run`, in a program that uses no traced library before this
     activation.start()
 
 
-class span:  # noqa: N801  used like a function, as contextlib's are
+class span(Struct, eq=False):  # noqa: N801  used like a function, as contextlib's are; a Struct is made in C
     """A piece of work of your own: `with fluoro.span("price"):`, or `@fluoro.span("price")` on a function or coroutine
     function. It is a child of the current span, or a trace of its own.
 
@@ -29,21 +32,22 @@ class span:  # noqa: N801  used like a function, as contextlib's are
     goes on. A decorator without a name takes the function's.
     """
 
-    __slots__ = ("_live", "_name")
-
-    def __init__(self, name: str = "") -> None:
-        self._name = name
-        self._live: Span | None = None
+    name: str = ""
+    _live: Span | None = None
 
     def __enter__(self) -> Span:
-        self._live = live = recorder.begin(self._name or "span")
+        self._live = live = _begin(self.name or "span")
         return live
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+        live = self._live
+        if live is not None:
+            if error is None:
+                live.end()
+            else:
+                live.__exit__(kind, error, trace)
 
     def __call__(self, function: _F) -> _F:
         if isgeneratorfunction(function) or isasyncgenfunction(function):
@@ -51,7 +55,7 @@ class span:  # noqa: N801  used like a function, as contextlib's are
                 f"fluoro.span cannot decorate the generator {function.__qualname__}: its caller's code runs between "
                 "two items. Put `with fluoro.span(…)` around the work inside it."
             )
-        name = self._name or function.__qualname__
+        name = self.name or function.__qualname__
 
         if iscoroutinefunction(function):
 

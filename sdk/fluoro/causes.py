@@ -14,6 +14,7 @@ MAX_MESSAGE = 2_048
 def exception_records(error: BaseException, new_id: int, *, remote: bool = False) -> list[ExceptionRecord]:
     """`error` first, then what it was raised from (`__cause__`, or `__context__` unless suppressed), at most ten.
 
+    An exception group is followed by the first exception in it: task groups wrap what the application raised.
     The first record's id is `new_id`, the others count up from it: 16 hex digits. A chain that was cut says in
     `skipped` of its last record how many it left out.
     """
@@ -33,9 +34,19 @@ def exception_records(error: BaseException, new_id: int, *, remote: bool = False
             records.append(
                 ExceptionRecord(identity, type_name(current), message(current), remote, frames, "", truncated)
             )
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        current = (
+            _first_of_group(current)
+            or current.__cause__
+            or (None if current.__suppress_context__ else current.__context__)
+        )
     records[-1].skipped = skipped
     return records
+
+
+def _first_of_group(error: BaseException) -> BaseException | None:
+    members = getattr(error, "exceptions", None)  # Python 3.10 has the backport's class only
+    first = members[0] if isinstance(members, tuple) and members else None
+    return first if isinstance(first, BaseException) else None
 
 
 def type_name(error: BaseException) -> str:

@@ -8,17 +8,20 @@ a structure that contains itself, an object without a known form) is replaced in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from fluoro.model import WIRE_VERSION, Annotation, Resource, Segment
 
-_CHUNK = 128  # segments encoded at a stretch; the GIL is offered to the application in between
+_CHUNK = 256  # segments encoded at a stretch, about 0.2 ms; then the GIL is offered to the application
 _MAX_DEPTH = 16
 _MAX_REPR = 1_000
 MAX_KEY = 500
 MAX_VALUE = 1_000
+_SMALL = min(MAX_KEY, MAX_VALUE)  # bytes: a segment that is no longer holds no string that is too long
+_TEXT = frozenset({str})
 _TYPES = frozenset({str, int, float, bool})
 
 
@@ -47,11 +50,16 @@ def encode_batch(
         if first:
             pause()
         try:
-            for segment in chunk:
-                if segment.annotations:
-                    _limit_annotations(segment)
-            parts.append(_without_header(_encode(chunk), len(chunk)))
+            encoded_chunk = list(map(_encode, chunk))
+            annotated = [annotations for segment in chunk if (annotations := segment.annotations)]
+            ordinary = not annotated or (
+                _plain_types(annotated) and (max(map(len, encoded_chunk)) <= _SMALL or _short(annotated))
+            )
         except Exception:  # noqa: BLE001  whatever a user's object raises
+            ordinary = False
+        if ordinary:
+            parts += encoded_chunk
+        else:
             for segment in chunk:
                 encoded = _encode_one(segment)
                 if encoded:
@@ -62,21 +70,24 @@ def encode_batch(
     return b"".join([b"\x93", _encode(WIRE_VERSION), _encode(resource), b"\xdc", count, *parts]), lost
 
 
-def _limit_annotations(segment: Segment) -> None:
-    for key, value in (segment.annotations or {}).items():
-        kind = value.__class__
-        if (
-            kind not in _TYPES
-            or (isinstance(value, str) and len(value) > MAX_VALUE)
-            or key.__class__ is not str
-            or len(key) > MAX_KEY
-        ):
-            break
-    else:
-        return
-    segment.annotations = {
-        _key(key)[:MAX_KEY]: _annotation(value) for key, value in (segment.annotations or {}).items()
-    }
+def _plain_types(annotated: list[dict[str, Annotation]]) -> bool:
+    """Whether all keys and values are of the wire's types. All loops are in C: a third of what Python's would cost."""
+    keys: set[object] = set().union(*annotated)
+    values = chain.from_iterable(map(dict.values, annotated))
+    return _TYPES.issuperset(map(type, values)) and _TEXT.issuperset(map(type, keys))
+
+
+def _short(annotated: list[dict[str, Annotation]]) -> bool:
+    """Whether all keys and strings are within their limits."""
+    return not any(
+        len(key) > MAX_KEY or (type(value) is str and len(value) > MAX_VALUE)
+        for annotations in annotated
+        for key, value in annotations.items()
+    )
+
+
+def _limited(annotations: dict[str, Annotation]) -> dict[str, Annotation]:
+    return {_key(key)[:MAX_KEY]: _annotation(value) for key, value in annotations.items()}
 
 
 def _annotation(value: Any) -> Annotation:
@@ -90,13 +101,10 @@ def _annotation(value: Any) -> Annotation:
         return f"({type(value).__name__} that cannot be read)"
 
 
-def _without_header(array: bytes, length: int) -> bytes:
-    """The elements of a msgpack array of up to 65,535."""
-    return array[1 if length < 16 else 3 :]
-
-
 def _encode_one(segment: Segment) -> bytes:
     try:
+        if segment.annotations:
+            segment.annotations = _limited(segment.annotations)
         return _encode(segment)
     except Exception:  # noqa: BLE001
         try:

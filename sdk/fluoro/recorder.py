@@ -84,12 +84,10 @@ class Span:
     recording: bool
     trace: Trace
 
-    def __init__(self, segment: Segment, trace: Trace, recording: bool, previous: Any) -> None:
-        self.segment = segment
-        self.trace = trace
-        self.recording = recording
-        self._previous = previous
-        self._ended = False
+    _previous: Any
+    _ended: bool
+
+    # No __init__: before Python 3.13 calling a class with one costs more than the rest of `begin`. See `_span`.
 
     @property
     def span(self) -> Span:
@@ -110,7 +108,7 @@ class Span:
             annotations = self.segment.annotations
             if annotations is None:
                 self.segment.annotations = {key: value}
-            elif len(annotations) < MAX_ANNOTATIONS or key in annotations:
+            elif len(annotations) < 200 or key in annotations:  # MAX_ANNOTATIONS; a number here is one look-up less
                 annotations[key] = value
 
     def metadata(self, key: str, value: Any, namespace: str = "default") -> None:
@@ -142,7 +140,9 @@ class Span:
             if sink is not None:
                 sink(segment)
         if _current() is self:
-            _set_current(_live(self._previous))
+            previous = self._previous
+            # A span that ended while it was not current is skipped; nearly always there is none.
+            _set_current(_live(previous) if type(previous) is Span and previous._ended else previous)  # noqa: SLF001
             # Long-lived tasks keep the span they were started under; it must not keep all the ones before it.
             self._previous = _NOWHERE
 
@@ -191,7 +191,7 @@ class Span:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # As OpenTelemetry: leaving by SystemExit, KeyboardInterrupt, GeneratorExit or a cancelled task is no fault.
-        if isinstance(error, Exception):
+        if error is not None and isinstance(error, Exception):
             self.fail(error)
         self.end()
 
@@ -238,25 +238,33 @@ class Recorder:
         "aws", or a CLIENT or PRODUCER) stays a subsegment whose parent is 0.
         """
         node = _current()
-        if node.__class__ is Span and node._ended:  # noqa: SLF001
-            node = _live(node)
-        above = node if node.__class__ is Span or node is None else node.span
+        if type(node) is not Span or not node.recording:
+            return self._begin_under(node, name, operation, kind, namespace)
+        # Written out rather than calling `start`: this is the path of nearly every span.
+        trace = node.trace
+        parent = node.segment
+        span = Span()
+        span.segment = segment = Segment(
+            parent.trace_id, _bits(64) or 1, parent.id, name, time_ns(), 0, kind, True, namespace, operation
+        )
+        span.trace = trace
+        span.recording = True
+        span._previous = node  # noqa: SLF001
+        span._ended = False  # noqa: SLF001
+        if trace.service:
+            segment.service = trace.service
+        _set_current(span)
+        return span
+
+    def _begin_under(self, node: Any, name: str, operation: str, kind: Kind, namespace: str) -> Span:
+        """`begin` where the current node is no recording span: none, an OpenTelemetry context, unsampled, or ended."""
+        node = _live(node)
+        above = node if node is None or type(node) is Span else node.span
         if above is None:
             span = self._root(name, operation, kind, namespace, 0)
-            span._previous = node  # noqa: SLF001
         else:
-            # Written out rather than calling `start`: this is the path of nearly every span.
-            trace = above.trace
-            if trace.recording:
-                parent = above.segment
-                segment = Segment(
-                    parent.trace_id, _bits(64) or 1, parent.id, name, time_ns(), 0, kind, True, namespace, operation
-                )
-                if trace.service:
-                    segment.service = trace.service
-                span = Span(segment, trace, True, node)
-            else:
-                span = Span(above.segment, trace, False, node)
+            span = self.start(name, operation, kind, namespace, above=above)
+        span._previous = node  # noqa: SLF001
         _set_current(span)
         return span
 
@@ -287,13 +295,13 @@ class Recorder:
             return self._root(name, operation, kind, namespace, at)
         trace = above.trace
         if not trace.recording:
-            return Span(above.segment, trace, False, _NOWHERE)
+            return _span(above.segment, trace, False, _NOWHERE)
         parent = above.segment
         segment = Segment(
             parent.trace_id, _bits(64) or 1, parent.id, name, at or time_ns(), 0, kind, True, namespace, operation
         )
         segment.service = trace.service
-        return Span(segment, trace, True, _NOWHERE)
+        return _span(segment, trace, True, _NOWHERE)
 
     def start_segment(
         self, operation: str, kind: Kind = SERVER, parent: Parent | None = None, name: str = "", *, at: int = 0
@@ -305,7 +313,7 @@ class Recorder:
         """The caller's span as a handle to hang children on. It is never sent, and ended from the start."""
         sampled = parent.sampled is not False
         segment = Segment(parent.trace_id, parent.id, 0, "", 0)
-        span = Span(segment, Trace(sampled, sampled and self.sink is not None, parent, ""), False, _NOWHERE)
+        span = _span(segment, Trace(sampled, sampled and self.sink is not None, parent, ""), False, _NOWHERE)
         span._ended = True  # noqa: SLF001
         return span
 
@@ -318,7 +326,7 @@ class Recorder:
     def current(self) -> Span | None:
         """The current span of this thread or task."""
         node = _live(_current())
-        if node is None or node.__class__ is Span:
+        if node is None or type(node) is Span:
             return node
         span: Span | None = node.span
         return span
@@ -330,7 +338,7 @@ class Recorder:
         trace_id = new_trace_id()
         trace = self._new_trace(trace_id, operation or name, None, "")
         segment = Segment(trace_id, _bits(64) or 1, 0, name, at or time_ns(), 0, kind, True, namespace, operation)
-        return Span(segment, trace, trace.recording, _NOWHERE)
+        return _span(segment, trace, trace.recording, _NOWHERE)
 
     def _entry(self, operation: str, kind: Kind, parent: Parent | None, name: str, at: int) -> Span:
         forks.check()
@@ -347,7 +355,7 @@ class Recorder:
             segment.origin = self.origin
         if trace.trace_state:
             segment.trace_state = trace.trace_state
-        return Span(segment, trace, trace.recording, _NOWHERE)
+        return _span(segment, trace, trace.recording, _NOWHERE)
 
     def _new_trace(self, trace_id: bytes, operation: str, parent: Parent | None, service: str) -> Trace:
         sampled = parent.sampled if parent is not None else None
@@ -357,9 +365,19 @@ class Recorder:
         return Trace(sampled, sampled and self.sink is not None, parent, service)
 
 
+def _span(segment: Segment, trace: Trace, recording: bool, previous: Any) -> Span:
+    span = Span()
+    span.segment = segment
+    span.trace = trace
+    span.recording = recording
+    span._previous = previous  # noqa: SLF001
+    span._ended = False  # noqa: SLF001
+    return span
+
+
 def unrecorded() -> Span:
     """A span under which nothing is recorded, to set as the current node: for fluoro's own network calls."""
-    span = Span(Segment(new_trace_id(), new_span_id(), 0, "", 0), Trace(False, False, None, ""), False, _NOWHERE)
+    span = _span(Segment(new_trace_id(), new_span_id(), 0, "", 0), Trace(False, False, None, ""), False, _NOWHERE)
     span._ended = True  # noqa: SLF001
     return span
 
@@ -379,7 +397,7 @@ def _live(node: Any) -> Any:
 
     One that was ended normally and is still held by the context of a task it started stays the parent there.
     """
-    while node.__class__ is Span and node._ended and node._previous is not _NOWHERE:  # noqa: SLF001
+    while type(node) is Span and node._ended and node._previous is not _NOWHERE:  # noqa: SLF001
         node = node._previous  # noqa: SLF001
     return node
 

@@ -32,7 +32,8 @@ from fluoro.transport import Reply
 
 MAX_QUEUE = 65_536
 MAX_QUEUE_BYTES = 64 * 1024 * 1024  # estimated from the size of what was encoded lately
-BATCH = 512
+BATCH = 512  # segments that are sent without waiting for more
+MAX_BATCH = 2_048  # when as many wait already; one request costs as much as encoding 100 segments
 LINGER_S = 0.25
 EXIT_S = 2.0
 
@@ -217,18 +218,15 @@ class Sender:
         return not self._queue
 
     def _send_next(self, resource: Resource) -> None:
-        """Take up to a batch from the queue, up to the next marker, and settle it."""
-        queue = self._queue
-        batch: list[Segment] = []
-        marker: _Marker | None = None
+        """Take up to a batch from the queue and settle it, and the markers that stood in it."""
+        take = self._queue.popleft
         # Counted before it leaves the queue, so that `flush` never sees neither.
-        self._in_flight = min(len(queue), BATCH)
-        while queue and len(batch) < BATCH:
-            item = queue.popleft()
-            if isinstance(item, _Marker):
-                marker = item
-                break
-            batch.append(item)
+        self._in_flight = size = min(len(self._queue), MAX_BATCH)
+        batch: list[Any] = [take() for _ in range(size)]
+        markers: list[_Marker] = []
+        if _Marker in map(type, batch):
+            markers = [item for item in batch if type(item) is _Marker]
+            batch = [item for item in batch if type(item) is not _Marker]
         self._in_flight = len(batch)
         if batch:
             try:
@@ -237,7 +235,7 @@ class Sender:
                 self._drop("internal error", len(batch), diagnostics.describe(error))
                 diagnostics.internal_error("sender", error)
         self._in_flight = 0
-        if marker is not None:
+        for marker in markers:
             marker.settled.release()
 
     def _deliver(self, batch: list[Segment], resource: Resource) -> None:

@@ -122,8 +122,9 @@ class HttpServerContract(PatchedContract):
         assert request.http is not None
         assert request.http.status == 500
         assert request.cause is not None
-        (record,) = request.cause.exceptions
-        assert (record.type, record.message) == ("ZeroDivisionError", "the application's own")
+        # A middleware may have put it into a group, or raised it while it handled another one.
+        record = next(record for record in request.cause.exceptions if record.type == "ZeroDivisionError")
+        assert record.message == "the application's own"
         assert record.stack[0].label.rpartition(".")[2] == "boom"
 
     @pytest.mark.parametrize(
@@ -167,7 +168,8 @@ class HttpServerContract(PatchedContract):
         request = spans.one()
         assert request.fault
         assert request.cause is not None
-        assert request.cause.exceptions[0].type == "ZeroDivisionError"
+        # The first one, or the second where the framework hands on anyio's exception group.
+        assert "ZeroDivisionError" in [record.type for record in request.cause.exceptions[:2]]
 
     def test_keep_alive_carries_nothing_over(self, ask: Client, spans: Spans) -> None:
         for path in ("/stream", "/boom", "/items/1", "/items/2"):

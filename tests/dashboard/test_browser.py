@@ -456,6 +456,7 @@ def test_hostile_names_stay_text(visit, path, selector):
 # -- figures -------------------------------------------------------------------------
 
 
+@pytest.mark.bench
 @pytest.mark.parametrize(
     ("what", "path", "scenario", "selector"),
     [

@@ -54,6 +54,21 @@ def test_the_chain_follows_cause_and_context_but_not_a_suppressed_one():
     assert len(exception_records(third, 1)) == 1
 
 
+def test_a_group_is_followed_by_its_first_exception():
+    class Group(Exception):  # as the backport's, which is all that Python 3.10 has
+        def __init__(self, *exceptions: BaseException) -> None:
+            super().__init__(f"{len(exceptions)} sub-exceptions")
+            self.exceptions = exceptions
+
+    inner = raised(ZeroDivisionError("the application's own"))
+    group, first = exception_records(raised(Group(inner, ValueError())), 7)
+    assert (group.message, group.cause) == ("2 sub-exceptions", first.id)
+    assert (first.type, first.message) == ("ZeroDivisionError", "the application's own")
+    odd = raised(Group())
+    odd.exceptions = ("no exception",)  # type: ignore[attr-defined]
+    assert len(exception_records(odd, 7)) == 1
+
+
 def test_a_cycle_ends_and_a_long_chain_is_cut_and_counted():
     a, b = ValueError("a"), ValueError("b")
     a.__cause__, b.__cause__ = b, a

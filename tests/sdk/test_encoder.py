@@ -15,13 +15,13 @@ def segment(**fields: object) -> Segment:
 
 
 def test_the_bytes_are_those_of_the_plain_encoder_at_every_chunk_size():
-    for count in (0, 1, 15, 16, 127, 128, 129, 512):
+    for count in (0, 1, 15, 16, 255, 256, 257, 1024):
         segments = [segment() for _ in range(count)]
         pauses: list[int] = []
         body, lost = encode_batch(RESOURCE, segments, lambda seen=pauses: seen.append(1))
         assert lost == 0
         assert wire.decode_batch(body) == Batch(WIRE_VERSION, RESOURCE, segments)
-        assert len(pauses) == max(0, (count - 1) // 128)
+        assert len(pauses) == max(0, (count - 1) // 256)
 
 
 odd = st.recursive(

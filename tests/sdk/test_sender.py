@@ -65,10 +65,10 @@ def free_port() -> int:
 
 def test_segments_arrive_once_and_in_order_with_their_resource(sender_to, sink):
     out = sender_to(sink.url, service_version="3", environment="test", attributes={"team": "x"})
-    for i in range(2_000):
+    for i in range(5_000):
         out.put(segment(str(i)))
     assert out.flush(20)
-    assert [one.name for one in sink.segments] == [str(i) for i in range(2_000)]
+    assert [one.name for one in sink.segments] == [str(i) for i in range(5_000)]
     resource = sink.batches[0].resource
     assert (resource.service_name, resource.service_version, resource.environment) == ("orders", "3", "test")
     assert resource.host == os.uname().nodename
@@ -77,11 +77,11 @@ def test_segments_arrive_once_and_in_order_with_their_resource(sender_to, sink):
     assert resource.attributes["process.runtime.name"] == sys.implementation.name
     assert resource.attributes["team"] == "x"
     assert sink.batches[0].version == WIRE_VERSION
-    assert max(len(batch.segments) for batch in sink.batches) <= sender.BATCH
+    assert max(len(batch.segments) for batch in sink.batches) <= sender.MAX_BATCH
     assert sink.connections == 1
     assert out.statistics() == {
-        "recorded": 2_000,
-        "sent": 2_000,
+        "recorded": 5_000,
+        "sent": 5_000,
         "rejected": 0,
         "dropped": {},
         "queued": 0,

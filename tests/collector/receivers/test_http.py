@@ -117,6 +117,25 @@ def test_a_bad_span_is_reported_and_the_others_are_stored() -> None:
         ({**PROTOBUF, "Content-Encoding": "gzip"}, gzip.compress(bytes(100 << 20)), 413, "TooLarge"),
         ({**JSON, "Content-Encoding": "zstd"}, zstandard.ZstdCompressor().compress(bytes(100 << 20)), 413, "TooLarge"),
     ],
+    # Bodies hold times: as names they would differ between the workers of one run.
+    ids=[
+        "noise",
+        "cut protobuf",
+        "JSON as protobuf",
+        "empty JSON",
+        "cut JSON",
+        "a list",
+        "no list of spans",
+        "not UTF-8",
+        "plain text",
+        "no type",
+        "brotli",
+        "no gzip",
+        "cut gzip",
+        "too large",
+        "gzip bomb",
+        "zstd bomb",
+    ],
 )
 def test_a_refused_otlp_request_says_why_in_its_own_encoding(
     headers: dict[str, str], content: bytes, status: int, reason: str

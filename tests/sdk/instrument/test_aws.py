@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import botocore
 import botocore.session
 import pytest
 
 from fluoro.instrument import _aws
 
 SESSION = botocore.session.get_session()
+KNOWN = set(SESSION.get_available_services())
+BOTOCORE = tuple(int(part) for part in botocore.__version__.split(".")[:2])
 
 
 @pytest.mark.parametrize(
@@ -22,7 +25,13 @@ def test_snake_case(name: str, expected: str) -> None:
     assert _aws.snake_case(name) == expected
 
 
-@pytest.mark.parametrize("service", sorted(_aws._DATA["services"]))
+def test_every_service_of_the_data_exists() -> None:
+    """Bedrock is newer than the oldest botocore we patch."""
+    missing = set(_aws._DATA["services"]) - KNOWN
+    assert missing <= ({"bedrock-runtime"} if BOTOCORE < (1, 32) else set())
+
+
+@pytest.mark.parametrize("service", sorted(set(_aws._DATA["services"]) & KNOWN))
 def test_the_data_names_what_exists(service: str) -> None:
     """Every service, operation and parameter in the data file is one of botocore's models."""
     model = SESSION.get_service_model(service)

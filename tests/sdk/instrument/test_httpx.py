@@ -12,13 +12,18 @@ from fluoro.recorder import recorder
 from fluoro.testing import Spans
 
 
+def waiting(read_s: float) -> httpx.Timeout:
+    """Only the answer may be late: on a busy machine connecting can take longer than a short limit, another error."""
+    return httpx.Timeout(10, read=read_s)
+
+
 class TestHttpx(HttpClientContract):
     library = "httpx"
     timeout_error = httpx.ReadTimeout
     connection_error = httpx.ConnectError
 
     def call(self, method: str, url: str, *, timeout_s: float = 10, headers: dict[str, str] | None = None) -> int:
-        with httpx.Client(timeout=timeout_s, follow_redirects=True, trust_env=False) as client:
+        with httpx.Client(timeout=waiting(timeout_s), follow_redirects=True, trust_env=False) as client:
             return client.request(method, url, headers=headers).status_code
 
     def originals(self) -> list[Any]:
@@ -33,7 +38,7 @@ class TestHttpx(HttpClientContract):
 class TestAsyncHttpx(TestHttpx):
     def call(self, method: str, url: str, *, timeout_s: float = 10, headers: dict[str, str] | None = None) -> int:
         async def run() -> int:
-            async with httpx.AsyncClient(timeout=timeout_s, follow_redirects=True, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=waiting(timeout_s), follow_redirects=True, trust_env=False) as client:
                 return (await client.request(method, url, headers=headers)).status_code
 
         return asyncio.run(run())

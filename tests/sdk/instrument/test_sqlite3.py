@@ -54,6 +54,7 @@ class TestSqlite3(SqlDriverContract):
         assert [call.operation for call in calls] == ["INSERT orders", "INSERT orders", "DELETE orders"]
         assert sql_of(calls[2]).query == "DELETE FROM orders WHERE buyer = ?; DROP TABLE orders;"
 
+    @pytest.mark.filterwarnings("ignore:Passing more than 1 positional argument:DeprecationWarning")  # Python ≥ 3.13
     @pytest.mark.parametrize("positional", [False, True])
     def test_an_applications_factory_is_respected(self, spans: Spans, positional: bool) -> None:
         if positional:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 from collections.abc import AsyncIterator
 from contextlib import closing
 from inspect import iscoroutinefunction
 from typing import Any
 
 import pytest
+import starlette
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
@@ -20,6 +22,8 @@ from contracts.http_server import Client, HttpServerContract
 from contracts.serve_asgi import serve_asgi
 from fluoro.recorder import recorder
 from fluoro.testing import Spans
+
+STARLETTE = tuple(int(part) for part in starlette.__version__.split(".")[:2])
 
 
 async def item(request: Request) -> Response:
@@ -116,8 +120,10 @@ class TestStarlette(HttpServerContract):
 
     def test_root_path_is_in_front(self, spans: Spans) -> None:
         with serve_asgi(self.application(), root_path="/api") as port, closing(Client(port)) as ask:
-            ask("GET", "/sub/things/x")
-        assert spans.one().operation == "GET /api/sub/things/{name}"
+            status = ask("GET", "/sub/things/x")[0]
+        # Before 0.33 Starlette did not expect the root path in `path`, where uvicorn ≥ 0.26 puts it: it finds no route.
+        assert status == (404 if STARLETTE < (0, 33) else 200)
+        assert spans.one().operation == ("GET unmatched" if STARLETTE < (0, 33) else "GET /api/sub/things/{name}")
 
     def test_a_websocket_is_one_segment(self, spans: Spans) -> None:
         sent = drive(self.application(), {"type": "websocket", "path": "/chat/7"}, {"type": "websocket.connect"})
@@ -134,8 +140,12 @@ class TestStarlette(HttpServerContract):
         assert spans.take() == []
 
     def test_the_exception_reaches_the_server_unchanged(self, spans: Spans) -> None:
-        with pytest.raises(ZeroDivisionError, match="the application's own"):
+        with pytest.raises(Exception) as raised:
             drive(self.application(), {"type": "http", "path": "/boom", "method": "GET"}, {"type": "http.request"})
+        error = raised.value
+        if STARLETTE < (0, 28):  # behind a middleware it hands on anyio's group
+            error = getattr(error, "exceptions", [error])[0]
+        assert (type(error), str(error)) == (ZeroDivisionError, "the application's own")
         assert spans.one().fault
 
     def test_an_unknown_websocket_is_refused(self, spans: Spans) -> None:
@@ -154,9 +164,13 @@ class TestBehindMiddleware(TestStarlette):
         return Starlette(routes=ROUTES, middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)])
 
     def test_a_stream_that_breaks_is_a_fault(self, ask: Client, spans: Spans) -> None:
-        """It is not here: this middleware ends the body as if it were whole, and raises when nobody waits any more."""
-        ask("GET", "/broken-stream")
-        assert not spans.one().fault
+        """Only in old versions: newer ones end the body as if it were whole and raise when nobody waits any more."""
+        try:
+            ask("GET", "/broken-stream")
+            broken = False
+        except http.client.IncompleteRead:
+            broken = True
+        assert spans.one().fault == broken
 
 
 def drive(app: Any, scope: dict[str, Any], *messages: dict[str, Any]) -> list[dict[str, Any]]:

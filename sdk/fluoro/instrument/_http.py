@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
 from functools import lru_cache
+from typing import Any
 
 from fluoro import propagation
 from fluoro.context import current_node
@@ -42,7 +43,7 @@ def content_length(value: object) -> int:
 # --- client ---
 
 
-def client_span(method: str, url: str, headers: MutableMapping[str, str]) -> Span:
+def client_span(method: str, url: str, headers: MutableMapping[str, Any]) -> Span:
     """Begin a call to another service and put the trace into its request headers, replacing what was there."""
     name, url = target(url)
     span = recorder.begin(name, method, Kind.CLIENT, "remote")
@@ -53,7 +54,7 @@ def client_span(method: str, url: str, headers: MutableMapping[str, str]) -> Spa
     return span
 
 
-def is_hop_of(span: Span | None, header: str | None) -> bool:
+def is_hop_of(span: Span | None, header: str | bytes | None) -> bool:
     """Whether a request that carries `header` already is part of the call `span`: a redirect that a client follows."""
     return header is not None and span is not None and header == xray_header(span)
 
@@ -122,13 +123,8 @@ def server_span(method: str, url: str, get: Callable[[str], str | None], peer: s
     span = recorder.begin_segment(known_method(method), Kind.SERVER, propagation.extract(get))
     if span.recording:
         forwarded = (get("X-Forwarded-For") or "").partition(",")[0].strip()
-        span.segment.http = Http(
-            method=method[:32],
-            url=url[:MAX_URL],
-            user_agent=(get("User-Agent") or "")[:MAX_USER_AGENT],
-            client_ip=(forwarded or peer)[:64],
-            x_forwarded_for=bool(forwarded),
-        )
+        agent = (get("User-Agent") or "")[:MAX_USER_AGENT]
+        span.segment.http = Http(method[:32], url[:MAX_URL], 0, -1, agent, (forwarded or peer)[:64], bool(forwarded))
     return span
 
 
@@ -166,4 +162,7 @@ def end_keeping_current(span: Span) -> None:
 
 def first_value(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     """The first header called `name` (lower case) of a WSGI response."""
-    return next((value for key, value in headers if key.lower() == name), None)
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None

@@ -17,6 +17,15 @@ from fluoro.instrument._patch import guarded
 from fluoro.recorder import Span
 
 _KEY = "fluoro.request"
+_current = current_node.get
+_set_current = current_node.set
+_KEYS = {  # the headers that every request is asked for, as WSGI spells them
+    propagation.XRAY: "HTTP_X_AMZN_TRACE_ID",
+    propagation.TRACEPARENT: "HTTP_TRACEPARENT",
+    propagation.TRACESTATE: "HTTP_TRACESTATE",
+    "X-Forwarded-For": "HTTP_X_FORWARDED_FOR",
+    "User-Agent": "HTTP_USER_AGENT",
+}
 
 
 class Request:
@@ -35,14 +44,15 @@ class Request:
         self._matched = ""
         self._status = 0
         self._length: str | None = None
-        self._outside = current_node.get()
+        self._outside = _current()
         self.span: Span = _http.server_span(
             environ["REQUEST_METHOD"], _url(environ), self._header, environ.get("REMOTE_ADDR") or ""
         )
         environ[_KEY] = self
 
     def _header(self, name: str) -> str | None:
-        return self.environ.get("HTTP_" + name.upper().replace("-", "_"))
+        key = _KEYS.get(name)
+        return self.environ.get(key or "HTTP_" + name.upper().replace("-", "_"))
 
     def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any, **keywords: Any) -> Any:
         """What the application is given for the server's `start_response`."""
@@ -51,7 +61,7 @@ class Request:
     @guarded
     def _note_start(self, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]] | None:
         self._status = int(status[:3])
-        self.note_route()
+        self._matched = self._route(self.environ) or self._matched
         self._length = _http.first_value(headers, "content-length")
         answer = _http.answer_header(self.span)
         return None if answer is None else [*headers, (propagation.XRAY, answer)]
@@ -66,8 +76,8 @@ class Request:
 
         A body that is complete already, or that the server may send by `sendfile`, is not wrapped.
         """
-        inside = current_node.get()
-        current_node.set(self._outside)
+        inside = _current()
+        _set_current(self._outside)
         wrapper = self.environ.get("wsgi.file_wrapper")
         if (
             body.__class__ in (list, tuple)
@@ -85,7 +95,7 @@ class Request:
             self.span.fail(error)
             self._status = self._status or 500
         self.end()
-        current_node.set(self._outside)
+        _set_current(self._outside)
 
     @guarded
     def end(self) -> None:
@@ -111,8 +121,8 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        outside = current_node.get()
-        current_node.set(self._inside)
+        outside = _current()
+        _set_current(self._inside)
         try:
             if self._iterator is None:
                 self._iterator = iter(self._body)
@@ -123,19 +133,19 @@ class _Body:
             self._request.span.fail(error)
             raise
         finally:
-            self._inside = current_node.get()
-            current_node.set(outside)
+            self._inside = _current()
+            _set_current(outside)
 
     def close(self) -> None:
-        outside = current_node.get()
-        current_node.set(self._inside)
+        outside = _current()
+        _set_current(self._inside)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
             self._request.end()
-            current_node.set(outside)
+            _set_current(outside)
 
 
 @guarded

@@ -199,7 +199,7 @@ def test_an_unsampled_sender_is_followed(sqs: Any, queue: str, spans: Spans) -> 
 
 def test_every_entry_of_a_batch_carries_the_header(sqs: Any, queue: str, spans: Spans) -> None:
     """Seen on the wire: moto forgets the system attributes of batches."""
-    bodies: list[bytes] = []
+    bodies: list[bytes | str] = []
     sqs.meta.events.register("before-send", lambda request, **_: bodies.append(request.body))
     theirs = {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-65656565-656565656565656565656565"}}
     entries: list[dict[str, Any]] = [
@@ -219,12 +219,13 @@ def test_every_entry_of_a_batch_carries_the_header(sqs: Any, queue: str, spans: 
     assert (parent.trace_id, parent.id) == (sent.trace_id, sent.id)
 
 
-def trace_headers(body: bytes) -> list[str]:
+def trace_headers(body: bytes | str) -> list[str]:
     """Of a batch on the wire: JSON, or a form as botocore before 1.31.81 sends it."""
-    if body.startswith(b"{"):
-        entries = json.loads(body)["Entries"]
+    text = body.decode() if isinstance(body, bytes) else body
+    if text.startswith("{"):
+        entries = json.loads(text)["Entries"]
         return [entry["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"] for entry in entries]
-    form = parse_qs(body.decode())
+    form = parse_qs(text)
     entry = "SendMessageBatchRequestEntry.{}.MessageSystemAttribute.1.Value.StringValue"
     return [form[entry.format(number)][0] for number in (1, 2)]
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -91,12 +92,18 @@ def start_demo(directory: Path, *flags: str) -> Demo:
 
 
 def free_ports() -> list[str]:
-    """Flags with ports that nobody uses, away from the usual ones, so that a demo of a person is not disturbed."""
+    """Flags with ports that nobody uses, away from the usual ones, so that a demo of a person is not disturbed.
+
+    Below the range from which the system gives ports to clients: a connection of the demo itself could take one there.
+    """
     flags = []
     for flag in ["--dashboard-port", "--http-port", "--grpc-port", "--xray-port", "--shop-port"]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            flags += [flag, str(probe.getsockname()[1])]
+        while True:
+            port = random.randrange(20_000, 32_000, 10)
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                break
+        flags += [flag, str(port)]
     return flags
 
 

@@ -109,6 +109,7 @@ def test_an_interrupt_without_a_handler_is_keyboardinterrupt(tmp_path: Path) -> 
     code = """
 import os, signal, sys
 from fluoro_collector.store.embedded import Embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 engine = Embedded(sys.argv[1])
 try:
     os.kill(os.getpid(), signal.SIGINT)

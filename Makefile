@@ -1,6 +1,7 @@
 # The commands of this project. Each makes .venv and installs what it needs; none wants root.
 #   make demo     a shop of real services, traced, with its service map in the browser
 #   make test     every test this machine can run; says what it skipped and why
+#   make test-all the same, then the long matrices: oldest libraries, every Python, servers that fork (an hour)
 #   make check    lint, types, architecture
 #   make bench    what a span costs here, beside its peers
 #   make clean    remove .venv and caches
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench wheel clean
+.PHONY: help demo test test-all check format bench wheel clean
 
 help:
 	@sed -n 's/^#   make /  make /p' Makefile
@@ -25,7 +26,8 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing fluoro and what its tests need into $(VENV) (once; about three minutes) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
@@ -34,6 +36,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	@if command -v node >/dev/null; then node --test tests/dashboard/js/*.test.mjs; else echo "SKIPPED tests/dashboard/js: node is not installed"; fi
+
+test-all: test
+	$(BIN)/python -m pytest -m matrix $(ARGS)
+	$(BIN)/nox
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

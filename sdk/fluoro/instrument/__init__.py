@@ -28,12 +28,23 @@ class Target:
 
     `name` is what FLUORO_DISABLE takes; rows of one library share it. Versions of `distribution` outside
     [`minimum`, `below`) are left alone; "" is no bound. `distribution` "" belongs to Python itself.
+
+    A `light` one begins no span, it only passes on what others began. Nearly every process imports its module, so it is
+    patched without setting up the recorder, and its patch imports nothing that costs.
     """
 
-    __slots__ = ("below", "distribution", "minimum", "module", "name", "patch")
+    __slots__ = ("below", "distribution", "light", "minimum", "module", "name", "patch")
 
     def __init__(
-        self, name: str, module: str, patch: str, distribution: str = "", minimum: str = "", below: str = ""
+        self,
+        name: str,
+        module: str,
+        patch: str,
+        distribution: str = "",
+        minimum: str = "",
+        below: str = "",
+        *,
+        light: bool = False,
     ) -> None:
         self.name = name
         self.module = module
@@ -41,6 +52,7 @@ class Target:
         self.distribution = distribution
         self.minimum = minimum
         self.below = below
+        self.light = light
 
 
 TABLE = (
@@ -107,7 +119,7 @@ class _Finder:
         if target is None:
             return
         try:
-            register[target.module] = _apply(target, module) if self.start() else "fluoro is off"
+            register[target.module] = _apply(target, module) if target.light or self.start() else "fluoro is off"
         except Exception as error:  # noqa: BLE001  the application's import must succeed
             register[target.module] = diagnostics.describe(error)
             diagnostics.internal_error(f"instrument.{target.name}", error)
@@ -153,27 +165,27 @@ def uninstall() -> None:
         finder = _installed.pop()
         if finder in sys.meta_path:
             sys.meta_path.remove(finder)
-    if "fluoro.instrument._patch" in sys.modules:
-        from fluoro.instrument import _patch
+    if "fluoro.instrument._replaced" in sys.modules:
+        from fluoro.instrument import _replaced
 
-        _patch.undo_all()
+        _replaced.undo_all()
     register.clear()
 
 
 def _apply(target: Target, module: ModuleType) -> str:
     from importlib import import_module
 
-    from fluoro.instrument import _patch
+    from fluoro.instrument import _replaced
 
     refusal = _unsupported(target)
     if refusal:
         diagnostics.warn(f"version {target.name}", f"{target.name} is not traced: {refusal}", every_s=float("inf"))
         return refusal
-    before = _patch.patched_count()
+    before = _replaced.patched_count()
     try:
         import_module(target.patch).patch(module)
     except BaseException:
-        _patch.undo_since(before)
+        _replaced.undo_since(before)
         raise
     return "patched"
 

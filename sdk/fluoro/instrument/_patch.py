@@ -15,7 +15,6 @@ first library that is patched and never at the start of a process.
 from __future__ import annotations
 
 import functools
-from _thread import get_ident
 from collections.abc import Callable
 from inspect import getattr_static, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -23,6 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from wrapt import FunctionWrapper
 
 from fluoro import diagnostics
+from fluoro.instrument._replaced import patched_count, replace, undo_all, undo_since
+
+__all__ = ["around", "guarded", "is_patched", "patched_count", "replace", "undo_all", "undo_since", "wrap"]
 
 if TYPE_CHECKING:
 
@@ -39,9 +41,6 @@ else:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ABSENT = object()
-
-# What `undo_all` restores: owner, name, what stood in the owner's own namespace (_ABSENT: it was inherited), the thread.
-_undo: list[tuple[Any, str, Any, int]] = []
 
 
 def guarded(function: _F) -> _F:
@@ -123,39 +122,6 @@ def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
     return True
 
 
-def replace(owner: Any, name: str, value: Any) -> None:
-    """Put `value` in the place of `owner.name` until `undo_all`; for what is not a plain call."""
-    _undo.append((owner, name, vars(owner).get(name, _ABSENT), get_ident()))
-    setattr(owner, name, value)
-
-
 def is_patched(owner: Any, name: str) -> bool:
     """Whether `owner.name` is a replacement of ours, its own or inherited."""
     return isinstance(getattr_static(owner, name, None), _Replacement)
-
-
-def undo_all() -> None:
-    """Restore everything that was patched, newest first."""
-    while _undo:
-        _restore(_undo.pop())
-
-
-def undo_since(count: int) -> None:
-    """Restore what this thread patched after there were `count` patches: one instrumentation that failed half-way."""
-    for entry in reversed(_undo[count:]):
-        if entry[3] == get_ident():
-            _undo.remove(entry)
-            _restore(entry)
-
-
-def patched_count() -> int:
-    """How many places are patched now."""
-    return len(_undo)
-
-
-def _restore(entry: tuple[Any, str, Any, int]) -> None:
-    owner, name, own, _ = entry
-    if own is _ABSENT:
-        delattr(owner, name)
-    else:
-        setattr(owner, name, own)

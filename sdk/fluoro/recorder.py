@@ -23,6 +23,8 @@ INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = Kind
 
 MAX_ANNOTATIONS = 200  # per segment; X-Ray indexes 50 per trace
 
+AFTERLIFE_NS = 60_000_000_000  # how long after its end a span is still the parent of what it started
+
 _SECOND = 1_000_000_000
 _current = current_node.get
 _set_current = current_node.set
@@ -395,10 +397,13 @@ def new_span_id() -> int:
 def _live(node: Any) -> Any:
     """The node to continue from: a span that was ended while it was not current is skipped.
 
-    One that was ended normally and is still held by the context of a task it started stays the parent there.
+    One that was ended normally and is still held by the context of a task or thread it started stays the parent there
+    for a minute: work that outlives its request belongs to it, a poller that a request happened to start does not.
     """
     while type(node) is Span and node._ended and node._previous is not _NOWHERE:  # noqa: SLF001
         node = node._previous  # noqa: SLF001
+    if type(node) is Span and node._ended and 0 < node.segment.end < time_ns() - AFTERLIFE_NS:  # noqa: SLF001
+        return None
     return node
 
 

@@ -1,4 +1,4 @@
-"""Install the instrumentation of one library through the real table, and take it back."""
+"""Install the instrumentation of libraries through the real table, and take them back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fluoro import instrument
 
 
 @contextmanager
-def instrumented(name: str) -> Iterator[None]:
-    """The library called `name` in the table is patched inside the block; its module is imported if it was not."""
-    rows = [row for row in instrument.TABLE if row.name == name]
-    assert rows, f"no {name} in the table"
+def instrumented(*names: str) -> Iterator[None]:
+    """The libraries called `names` in the table are patched inside the block; their modules are imported if they were not."""
+    rows = [row for row in instrument.TABLE if row.name in names]
+    assert {row.name for row in rows} == set(names), f"not all of {names} are in the table"
     instrument.install((), lambda: True, rows)
     try:
         for row in rows:

@@ -63,6 +63,11 @@ TABLE = (
     Target("starlette", "fastapi.applications", "fluoro.instrument.asgi", "fastapi", "0.100"),
     Target("botocore", "botocore.client", "fluoro.instrument.botocore", "botocore", "1.29"),
     Target("sqlite3", "sqlite3", "fluoro.instrument.sqlite3"),
+    Target("threading", "threading", "fluoro.instrument.threading", light=True),
+    Target("futures", "concurrent.futures.thread", "fluoro.instrument.futures", light=True),
+    Target("futures", "concurrent.futures.process", "fluoro.instrument.futures", light=True),
+    Target("gevent", "gevent", "fluoro.instrument.gevent", "gevent", "22.10", light=True),
+    Target("logging", "logging", "fluoro.instrument.logging", light=True),
     Target("opentelemetry", "opentelemetry.trace", "fluoro.otel.provider", "opentelemetry-api", "1.26"),
 )
 
@@ -149,6 +154,11 @@ def install(disabled: Collection[str], start: Callable[[], bool], table: Sequenc
         module = sys.modules.get(name)
         if module is not None and not _is_being_imported(module):
             finder.imported(module)
+
+
+def start() -> bool:
+    """Set up the recorder in this process if it is traced and has not done so; whether spans are recorded now."""
+    return bool(_installed) and _installed[0].start()
 
 
 def check_names(disabled: Collection[str], table: Sequence[Target] = TABLE) -> None:

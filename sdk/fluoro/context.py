@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+
+TYPE_CHECKING = False  # processes that begin no span load this too
+if TYPE_CHECKING:
+    from typing import Any
 
 # Holds None, a `fluoro.recorder.Span`, or another node with an attribute `span` (a Span or None): `fluoro.otel` keeps
 # an OpenTelemetry Context in such a node. A node that is not a Span is asked for its `span` by the recorder.

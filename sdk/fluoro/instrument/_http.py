@@ -7,20 +7,24 @@ never the path as it was asked for: that would be a new operation for every orde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any
 
 from fluoro import propagation
 from fluoro.context import current_node
 from fluoro.model import Http, Kind, Segment
-from fluoro.recorder import Span, recorder
+from fluoro.recorder import Span, is_unrecorded, recorder
 
 MAX_URL = 2_000  # characters of a recorded URL
 MAX_USER_AGENT = 250  # X-Ray's limit
 UNMATCHED = "unmatched"
+INTERNAL_ERROR = 1011  # the websocket close code of a server that cannot go on, RFC 6455 §7.4.1
+WEBSOCKET = "WS"  # in the place of the method, for a connection that became a websocket
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_CALLS = (Kind.CLIENT, Kind.PRODUCER)
+_TRACE_HEADERS = frozenset(name.lower() for name in (propagation.XRAY, propagation.TRACEPARENT, propagation.TRACESTATE))
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 
 
@@ -44,19 +48,70 @@ def content_length(value: object) -> int:
 
 
 def client_span(method: str, url: str, headers: MutableMapping[str, Any]) -> Span:
-    """Begin a call to another service and put the trace into its request headers, replacing what was there."""
-    name, url = target(url)
-    span = recorder.begin(name, method, Kind.CLIENT, "remote")
-    if span.recording:
-        span.segment.http = Http(method, url)
+    """Begin a call to another service and put the trace into its request headers, replacing what was there.
+
+    `headers` ignores the case of names, as the types of requests, httpx and aiohttp do.
+    """
+    span = begin_client(method, url)
+    if propagation.TRACESTATE in headers:  # the other two are always replaced
+        del headers[propagation.TRACESTATE]
     for key, value in outgoing_headers(span).items():
         headers[key] = value
     return span
 
 
-def is_hop_of(span: Span | None, header: str | bytes | None) -> bool:
-    """Whether a request that carries `header` already is part of the call `span`: a redirect that a client follows."""
-    return header is not None and span is not None and header == xray_header(span)
+def begin_client(method: str, url: str) -> Span:
+    """Begin a call to another service; whoever asks puts `outgoing_headers` into the request."""
+    name, url = target(url)
+    span = recorder.begin(name, method, Kind.CLIENT, "remote")
+    if span.recording:
+        span.segment.http = Http(method, url)
+    return span
+
+
+def start_client(method: str, url: str) -> Span:
+    """Like `begin_client`, for a call that ends elsewhere: the span does not become current."""
+    name, url = target(url)
+    span = recorder.start(name, method, Kind.CLIENT, "remote", above=recorder.current())
+    if span.recording:
+        span.segment.http = Http(method, url)
+    return span
+
+
+def is_part_of_call(header: object) -> bool:
+    """Whether a request whose `X-Amzn-Trace-Id` is `header` (None: it has none) gets no span of its own.
+
+    Libraries wrap each other, and the outermost makes the span. It puts its header into the request, so a layer below, a
+    retry and a redirect bring the header of the very call that is current. What is called on the side (a token for an
+    authentication hook) does not, and is a call of its own. Below a call to AWS everything is part of that call.
+    Fluoro's own calls are left alone as well.
+    """
+    span = recorder.current()
+    if span is None:
+        return False
+    if is_unrecorded(span):
+        return True
+    if span.ended:  # a task started in a call that is over
+        return False
+    segment = span.segment
+    if segment.namespace == "aws" and span.recording:
+        return True
+    # An unsampled span has the ids of the one above it, so its kind is not known, and nothing would be recorded anyway.
+    if header is None or not (segment.kind in _CALLS or not span.recording):
+        return False
+    return header == xray_header(span)
+
+
+def with_trace(headers: Mapping[Any, Any] | None, span: Span) -> Any:
+    """A copy of `headers`, of their own type, that carries the trace of `span` and no other."""
+    copy: Any = {} if headers is None else headers.copy() if hasattr(headers, "copy") else dict(headers)
+    if not isinstance(copy, MutableMapping):
+        copy = dict(copy)
+    for key in [key for key in copy if isinstance(key, str) and key.lower() in _TRACE_HEADERS]:
+        copy.pop(key, None)
+    for key, value in outgoing_headers(span).items():
+        copy[key] = value
+    return copy
 
 
 def end_client(span: Span, status: int, length: object) -> None:
@@ -69,11 +124,12 @@ def end_client(span: Span, status: int, length: object) -> None:
     span.end()
 
 
-def fail_client(span: Span, error: BaseException) -> None:
-    """The call raised. An error that carries the answer (`raise_for_status` in a hook) is judged by its status; a
+def fail_client(span: Span, error: BaseException, status: int | None = None) -> None:
+    """The call raised. An error that carries the answer (`raise_for_status` in a hook) is judged by its `status`; a
     cancelled call is no fault.
     """
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int) and 400 <= status < 600:
         span.record_exception(error)
         end_client(span, status, None)
@@ -91,6 +147,17 @@ def target(url: str) -> tuple[str, str]:
     authority, slash, path = rest.partition("#")[0].partition("?")[0].partition("/")
     authority = authority.rpartition("@")[2]
     return host_name(scheme, authority), f"{scheme}://{authority}{slash}{path}"[:MAX_URL]
+
+
+def url_of(scheme: str, host: str, port: int | None, path: str) -> str:
+    """The URL of a request on a connection; `host` may be an IPv6 address without brackets."""
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return (
+        f"{scheme}://{host}:{port}{path}"
+        if port and str(port) != _DEFAULT_PORTS.get(scheme)
+        else f"{scheme}://{host}{path}"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -120,7 +187,9 @@ def xray_header(span: Span) -> str:
 
 def server_span(method: str, url: str, get: Callable[[str], str | None], peer: str) -> Span:
     """Begin to serve a request. `get` reads its headers, `peer` is the address of the connection's other end."""
-    span = recorder.begin_segment(known_method(method), Kind.SERVER, propagation.extract(get))
+    naming = recorder.naming
+    name = naming(get("Host") or "") if naming is not None else ""
+    span = recorder.begin_segment(known_method(method), Kind.SERVER, propagation.extract(get), name, method, url)
     if span.recording:
         forwarded = (get("X-Forwarded-For") or "").partition(",")[0].strip()
         agent = (get("User-Agent") or "")[:MAX_USER_AGENT]
@@ -128,12 +197,35 @@ def server_span(method: str, url: str, get: Callable[[str], str | None], peer: s
     return span
 
 
+def serving(node: Any) -> Span | None:
+    """The segment of the request that is being served where `node` is current, if nothing was begun inside it yet: an
+    application that is called there is a part of it, whatever protocol leads from one to the other.
+    """
+    span: Span | None = None if node is None else node.span
+    if span is None or span.ended or span.segment.subsegment or span.segment.kind is not Kind.SERVER:
+        return None
+    return span
+
+
+def note_route(span: Span | None, route: str) -> None:
+    """Somebody inside the request `span` matched `route` (a template). The last one, the innermost, counts."""
+    if span is not None and span.recording and span.segment.http is not None:
+        span.segment.http.route = route
+
+
 def record_answer(span: Span, method: str, route: str, status: int, length: object) -> None:
-    """What is known when a request was answered; `route` is its template, "" when no route matched it."""
+    """What is known when a request was answered; `route` is its template, "" when no route matched it. One that was
+    noted with `note_route` goes before.
+    """
+    decision = span.trace.decision
+    if decision is not None and decision.anomalous is not None and status >= 500:
+        decision.anomalous()
     if not span.recording:
         return
     segment = span.segment
-    segment.operation = f"{known_method(method)} {route or UNMATCHED}"
+    if segment.http is not None:
+        route = segment.http.route or route
+    segment.operation = f"{method if method == WEBSOCKET else known_method(method)} {route or UNMATCHED}"
     if segment.http is not None:
         segment.http.status, segment.http.content_length = status, content_length(length)
         segment.http.route = route

@@ -13,6 +13,7 @@ from typing import Any
 from httpx import Request, Response
 
 from fluoro.instrument import _http, _patch
+from fluoro.propagation import XRAY
 from fluoro.recorder import Span
 
 
@@ -21,7 +22,9 @@ def patch(module: ModuleType) -> None:
     _patch.around(module.AsyncClient, "send", _before, _after)
 
 
-def _before(_client: object, request: Request, **_: Any) -> Span:
+def _before(_client: object, request: Request, **_: Any) -> Span | None:
+    if _http.is_part_of_call(request.headers.get(XRAY)):
+        return None
     return _http.client_span(request.method, str(request.url), request.headers)
 
 

@@ -16,7 +16,7 @@ from requests import PreparedRequest, Response
 
 from fluoro.instrument import _http, _patch
 from fluoro.propagation import XRAY
-from fluoro.recorder import Span, recorder
+from fluoro.recorder import Span
 
 
 def patch(module: ModuleType) -> None:
@@ -25,7 +25,7 @@ def patch(module: ModuleType) -> None:
 
 def _before(_session: object, request: PreparedRequest, **_: Any) -> Span | None:
     # The session sends each redirect through `send` again, with a copy of the headers we set.
-    if not isinstance(request, PreparedRequest) or _http.is_hop_of(recorder.current(), request.headers.get(XRAY)):
+    if not isinstance(request, PreparedRequest) or _http.is_part_of_call(request.headers.get(XRAY)):
         return None
     return _http.client_span(request.method or "", request.url or "", request.headers)
 

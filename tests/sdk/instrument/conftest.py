@@ -3,17 +3,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from contracts.instrumented import instrumented
-from contracts.moto_server import aws
 from fluoro.testing import Spans, capture
+from servers.mariadb import MariaDB, mariadb
+from servers.postgres import Postgres, postgres
 
 
 @pytest.fixture(scope="session")
 def aws_url() -> Iterator[str]:
+    from contracts.moto_server import aws  # here, since most of the oldest versions are tested without moto and boto3
+
     with aws() as url:
         yield url
 
@@ -21,6 +22,8 @@ def aws_url() -> Iterator[str]:
 @pytest.fixture
 def client(aws_url: str) -> Callable[[str], Any]:
     """`client("sqs")`: a client of moto's server."""
+    import boto3
+    from botocore.config import Config
 
     def make(service: str, **config: Any) -> Any:
         return boto3.client(
@@ -41,3 +44,15 @@ def spans() -> Iterator[Spans]:
 def botocore_patched() -> Iterator[None]:
     with instrumented("botocore"):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    with mariadb() as server:
+        yield server

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.sql_driver import SqlDriverContract, sql_of
+from contracts.sql_driver import SqlDriverContract, counts, sql_of
 from fluoro.testing import Spans
 
 
@@ -34,6 +34,8 @@ class TestSqlite3(SqlDriverContract):
     database_type = "sqlite"
     placeholder = "?"
     error = sqlite3.OperationalError
+    refuses = sqlite3.ProgrammingError
+    takes_bytes = False
 
     def connect(self) -> sqlite3.Connection:
         return sqlite3.connect(":memory:")
@@ -49,10 +51,14 @@ class TestSqlite3(SqlDriverContract):
     def test_a_connections_own_shortcuts_are_one_span_each(self, connection: Any, spans: Spans) -> None:
         connection.execute("INSERT INTO orders VALUES (1, 'a')")
         connection.executemany("INSERT INTO orders VALUES (?, ?)", [(2, "b")])
+        found = connection.execute("SELECT id FROM orders WHERE id = ?", [2]).fetchall()
+        assert found == [(2,)]
         connection.executescript("DELETE FROM orders WHERE buyer = 'secret'; DROP TABLE orders;")
-        calls = spans.take(3)
-        assert [call.operation for call in calls] == ["INSERT orders", "INSERT orders", "DELETE orders"]
-        assert sql_of(calls[2]).query == "DELETE FROM orders WHERE buyer = ?; DROP TABLE orders;"
+        calls = spans.take(4)
+        operations = ["INSERT orders", "INSERT orders", "SELECT orders", "DELETE orders"]
+        assert [call.operation for call in calls] == operations
+        assert (counts(calls[1]), calls[2].metadata) == ({"batch": 1, "rows": 1}, None)
+        assert sql_of(calls[3]).query == "DELETE FROM orders WHERE buyer = ?; DROP TABLE orders;"
 
     @pytest.mark.filterwarnings("ignore:Passing more than 1 positional argument:DeprecationWarning")  # Python ≥ 3.13
     @pytest.mark.parametrize("positional", [False, True])
@@ -67,7 +73,7 @@ class TestSqlite3(SqlDriverContract):
         assert [call.operation for call in spans.take(2)] == ["PRAGMA foreign_keys", "SELECT"]
 
     def test_an_applications_cursor_is_respected(self, connection: Any, spans: Spans) -> None:
-        cursor = connection.cursor(factory=OwnCursor)
+        cursor = connection.cursor(OwnCursor)
         assert isinstance(cursor, OwnCursor)
         assert cursor.execute("SELECT 7").first() == 7
         assert len(spans.take(1)) == 1

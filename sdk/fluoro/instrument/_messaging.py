@@ -5,49 +5,72 @@ service is current, whose parent is what sent the message. There is no call that
 list of received messages watches how it is read:
 
 - `for message in messages`: the segment lasts for the body of the loop, however it is left;
-- `messages[0]`, `messages.pop()`: until another message is taken, this one is deleted, or the worker polls again.
+- `messages[0]`, `messages.pop()`: until another message is taken, this one is deleted, or the worker polls again;
+- `list(messages)`, `a, b = messages`: all are taken at once. A single message continues its sender's trace; several
+  are one segment of a new trace with a link to each sender. It lasts until all are deleted or the worker polls again.
 
 A message that was never taken has no segment, and none has two. The list is a list in all other ways: JSON, pickle,
-copies, slices and comparison read it without taking anything. Gaps: code that first copies the messages one by one
-(`list(messages)`, a comprehension) and works afterwards has taken them already; an exception that leaves the loop
-is not seen by the segment.
+copies, slices and comparison read it without taking anything. Gaps: a comprehension that copies the messages looks like
+a loop and takes them one by one; an exception that leaves the loop is not seen by the segment.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from typing import Any, SupportsIndex, TypeVar
 
 from fluoro import propagation
 from fluoro.instrument._patch import guarded
-from fluoro.model import Kind
+from fluoro.model import Kind, Link
+from fluoro.propagation import Parent
 from fluoro.recorder import Span, recorder
 
 Message = TypeVar("Message")
 
-# Modules that read a list without working on its members: boto3's resources read a response through the first three.
-_READERS = frozenset({"botocore", "boto3", "jmespath", "json", "simplejson", "pprint", "reprlib"})
+# Modules that read a list without working on its members: resources read a response through the first five.
+_READERS = frozenset(
+    {"botocore", "boto3", "aiobotocore", "aioboto3", "jmespath", "json", "simplejson", "pprint", "reprlib"}
+)
 
 
-def consumer_span(operation: str, header: str | None, aws: dict[str, Any]) -> Span:
-    """Begin to work on a message whose sender left `header` (`X-Amzn-Trace-Id`'s grammar); without one, a new trace."""
-    span = recorder.begin_segment(operation, Kind.CONSUMER, propagation.parse_xray(header) if header else None)
+def consumer_span(operation: str, header: str | Parent | None, aws: dict[str, Any]) -> Span:
+    """Begin to work on a message whose sender left `header` (`X-Amzn-Trace-Id`'s grammar, or what was read from it);
+    without one, a new trace.
+    """
+    parent = propagation.parse_xray(header) if isinstance(header, str) else header
+    span = recorder.begin_segment(operation, Kind.CONSUMER, parent)
     if span.recording:
         span.segment.aws = aws
     return span
 
 
+def batch_span(operation: str, parents: Collection[Parent | None], aws: dict[str, Any]) -> Span:
+    """Begin to work on several messages at once: a new trace that is linked to each sender. Not recorded when no sender
+    was.
+    """
+    known = [parent for parent in parents if parent is not None]
+    unsampled = len(known) == len(parents) and all(parent.sampled is False for parent in known)
+    span = consumer_span(operation, known[0] if unsampled else None, aws)
+    if span.recording:
+        links = {(parent.trace_id, parent.id): None for parent in known if parent.sampled is not False}
+        span.segment.links = [Link(trace_id, span_id) for trace_id, span_id in links] or None
+    return span
+
+
 class Delivery:
-    """A message being worked on: its segment, the `source` it was received from, the `receipt` that deletes it."""
+    """What is being worked on: its segment, the `source` it was received from, the `receipts` that delete it.
 
-    __slots__ = ("by_index", "receipt", "source", "span")
+    `by_index`: it ends with what the worker does next, and not with the turn of a loop.
+    """
 
-    def __init__(self, span: Span, source: str, receipt: str, by_index: bool) -> None:
+    __slots__ = ("by_index", "receipts", "source", "span")
+
+    def __init__(self, span: Span, source: str, receipts: Collection[str], by_index: bool) -> None:
         self.span = span
         self.source = source
-        self.receipt = receipt
+        self.receipts = set(receipts)
         self.by_index = by_index
 
     def end(self) -> None:
@@ -69,45 +92,63 @@ def polled(source: str) -> None:
 
 @guarded
 def deleted(receipts: list[str]) -> None:
-    """Messages were deleted. One that was taken by index is done; a loop goes on to its next turn first."""
+    """Messages were deleted. What was taken by index is done when all of it is; a loop goes on to its next turn first."""
     delivery = _open.get()
-    if delivery is not None and delivery.by_index and delivery.receipt in receipts:
-        delivery.end()
+    if delivery is not None and delivery.by_index:
+        delivery.receipts.difference_update(receipts)
+        if not delivery.receipts:
+            delivery.end()
 
 
 class Messages(list[Message]):
-    """The received messages. `begin(message)` opens the segment of one; see the module for when."""
+    """The received messages; see the module for what taking one means.
+
+    `begin(messages)` opens the segment of those and returns it with the receipts that delete them.
+    """
 
     __slots__ = ("_begin", "_source", "_taken")
 
-    def __init__(self, messages: list[Message], source: str, begin: Callable[[Message], tuple[Span, str]]) -> None:
+    def __init__(
+        self,
+        messages: list[Message],
+        source: str,
+        begin: Callable[[list[Message]], tuple[Span, Collection[str]]],
+    ) -> None:
         super().__init__(messages)
         self._source = source
         self._begin = begin
         self._taken: dict[int, Message] = {}  # by identity, which is not used again while we hold the message
 
     def __iter__(self) -> Iterator[Message]:
-        if sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] in _READERS:  # noqa: SLF001
+        caller = sys._getframe(1)  # noqa: SLF001
+        if caller.f_globals.get("__name__", "").partition(".")[0] in _READERS:
             return super().__iter__()
-        return self._turns(super().__iter__())
+        return self._turns(super().__iter__(), id(caller), caller.f_lasti)
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
-        found = super().__getitem__(index)
+        found: Any = super().__getitem__(index)
         if not isinstance(index, slice):
-            self._take(found, by_index=True)
+            self._take([found], by_index=True)
         return found
 
     def pop(self, index: SupportsIndex = -1) -> Message:
         found = super().pop(index)
-        self._take(found, by_index=True)
+        self._take([found], by_index=True)
         return found
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return list, (self[:],)
 
-    def _turns(self, messages: Iterator[Message]) -> Iterator[Message]:
+    def _turns(self, messages: Iterator[Message], frame: int, instruction: int) -> Iterator[Message]:
+        caller = sys._getframe(1)  # noqa: SLF001
+        if id(caller) == frame and caller.f_lasti == instruction:
+            # The first message is asked for in the very instruction that asked for the iterator. A loop does the two
+            # in two; this is a call in C that takes all there are, as `list` does.
+            self._take(list(super().__iter__()), by_index=True)
+            yield from messages
+            return
         for message in messages:
-            delivery = self._take(message, by_index=False)
+            delivery = self._take([message], by_index=False)
             try:
                 yield message
             finally:  # also when the loop is left: then the generator is closed
@@ -115,15 +156,15 @@ class Messages(list[Message]):
                     delivery.end()
 
     @guarded
-    def _take(self, message: Any, *, by_index: bool) -> Delivery | None:
-        key = id(message)
-        if key in self._taken:
+    def _take(self, messages: list[Message], *, by_index: bool) -> Delivery | None:
+        new = [message for message in messages if id(message) not in self._taken]
+        if not new:
             return None
-        self._taken[key] = message
+        self._taken.update((id(message), message) for message in new)
         before = _open.get()
         if before is not None and before.by_index:
             before.end()
-        span, receipt = self._begin(message)
-        delivery = Delivery(span, self._source, receipt, by_index)
+        span, receipts = self._begin(new)
+        delivery = Delivery(span, self._source, receipts, by_index)
         _open.set(delivery)
         return delivery

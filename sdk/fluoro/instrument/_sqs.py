@@ -1,7 +1,8 @@
 """SQS: the trace header on what is sent, and a segment for each message that was received.
 
 The header travels as the system attribute AWSTraceHeader, which SQS does not count as part of the message. Lambda, SNS
-and X-Ray's own SDKs write and read the same one.
+and X-Ray's own SDKs write and read the same one. A message that has none, and has what other tracers put among its
+message attributes, is understood as well, if the application asks for those.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fluoro import propagation
 from fluoro.instrument import _http, _messaging
 from fluoro.instrument._patch import guarded
+from fluoro.propagation import Parent
 from fluoro.recorder import Span
 
 _HEADER = "AWSTraceHeader"
@@ -48,7 +51,7 @@ def answered(span: Span, operation: str, parameters: Any, response: dict[str, An
         span.recording = False
     if messages and type(messages) is list:
         url = str(parameters.get("QueueUrl"))
-        response["Messages"] = _messaging.Messages(messages, url, lambda message: _begin(message, url, region))
+        response["Messages"] = _messaging.Messages(messages, url, lambda taken: begin(taken, url, region))
 
 
 @guarded
@@ -60,16 +63,27 @@ def ended(operation: str, parameters: Any) -> None:
         _messaging.deleted([entry.get("ReceiptHandle") for entry in parameters.get("Entries", ())])
 
 
-def _begin(message: dict[str, Any], url: str, region: str) -> tuple[Span, str]:
-    fields = {
-        "operation": "ReceiveMessage",
-        "region": region,
-        "queue_url": url,
-        "message_id": message.get("MessageId", ""),
-    }
+def begin(messages: list[dict[str, Any]], url: str, region: str) -> tuple[Span, list[str]]:
+    """Open the segment of one message or of several that are worked on together; it, and their receipts."""
+    fields: dict[str, Any] = {"operation": "ReceiveMessage", "region": region, "queue_url": url}
+    operation = f"process {url.rpartition('/')[2]}"
+    if len(messages) == 1:
+        fields["message_id"] = messages[0].get("MessageId", "")
+        span = _messaging.consumer_span(operation, _sender(messages[0]), fields)
+    else:
+        fields["message_count"] = len(messages)
+        span = _messaging.batch_span(operation, [_sender(message) for message in messages], fields)
+    return span, [message.get("ReceiptHandle", "") for message in messages]
+
+
+def _sender(message: dict[str, Any]) -> Parent | None:
     header = message.get("Attributes", {}).get(_HEADER)
-    span = _messaging.consumer_span(f"process {url.rpartition('/')[2]}", header, fields)
-    return span, message.get("ReceiptHandle", "")
+    if header:
+        return propagation.parse_xray(header)
+    attributes = message.get("MessageAttributes")
+    if not attributes:
+        return None
+    return propagation.extract(lambda name: attributes.get(name, {}).get("StringValue"))
 
 
 def _with_header(message: dict[str, Any], span: Span) -> dict[str, Any]:

@@ -35,6 +35,19 @@ def queue(sqs: Any, spans: Spans, request: pytest.FixtureRequest) -> Iterator[st
     assert spans.take(1)[0].operation == "DeleteQueue"
 
 
+def sorted_by_body(messages: Any) -> Any:
+    return sorted(messages, key=lambda message: message["Body"])
+
+
+def unpacked(messages: Any) -> Any:
+    one, *others = messages
+    return [one, *others]
+
+
+def pairs(messages: Any) -> Any:
+    return zip(messages, range(9), strict=False)
+
+
 def send(sqs: Any, queue: str, spans: Spans, count: int = 1) -> list[Segment]:
     """Send messages, each in a request of its own; their producer spans."""
     for number in range(count):
@@ -248,11 +261,126 @@ def test_what_the_application_asks_for_it_gets(sqs: Any, queue: str, spans: Span
     spans.one()
 
 
-def test_resources_are_left_in_peace(aws_url: str, queue: str, spans: Spans, sqs: Any) -> None:
-    send(sqs, queue, spans)
-    resource = boto3.resource(
-        "sqs", region_name="eu-west-1", endpoint_url=aws_url, aws_access_key_id="k", aws_secret_access_key="s"
-    )
-    (message,) = resource.Queue(queue).receive_messages()
-    assert message.body == "0"
+def test_a_single_message_taken_by_a_copy_continues_its_trace(sqs: Any, queue: str, spans: Spans) -> None:
+    (sent,) = send(sqs, queue, spans)
+    (message,) = list(receive(sqs, queue)["Messages"])
+    recorder.begin("work").end()
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    assert recorder.current() is None
+    work, _, consumed = spans.take(3)
+    assert work.parent_id == consumed.id
+    assert (consumed.trace_id, consumed.parent_id) == (sent.trace_id, sent.id)
+
+
+@pytest.mark.parametrize("copied", [list, tuple, sorted_by_body, unpacked, lambda messages: [*messages]])
+def test_messages_taken_at_once_are_one_segment_with_links(
+    sqs: Any, queue: str, spans: Spans, copied: Callable[[Any], Any]
+) -> None:
+    sent = send(sqs, queue, spans, 3)
+    messages = copied(receive(sqs, queue)["Messages"])
+    recorder.begin("work").end()
+    entries = [{"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]} for message in messages]
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=entries[0]["ReceiptHandle"])
+    assert recorder.current() is not None
+    sqs.delete_message_batch(QueueUrl=queue, Entries=entries[1:])
+    assert recorder.current() is None
+    work, _, _, batch = spans.take(4)
+    assert work.parent_id == batch.id
+    assert (batch.kind, batch.parent_id, batch.operation) == (Kind.CONSUMER, 0, "process orders")
+    assert batch.trace_id not in {segment.trace_id for segment in sent}
+    assert batch.aws is not None
+    assert batch.aws["message_count"] == 3
+    assert batch.links is not None
+    assert {(link.trace_id, link.id) for link in batch.links} == {(one.trace_id, one.id) for one in sent}
+
+
+def test_messages_taken_at_once_end_with_the_next_poll(sqs: Any, queue: str, spans: Spans) -> None:
+    send(sqs, queue, spans, 2)
+    list(receive(sqs, queue)["Messages"])
+    receive(sqs, queue)
+    assert recorder.current() is None
+    assert len(spans.one().links or ()) == 2
+
+
+def test_messages_of_unsampled_senders_taken_at_once_are_not_recorded(sqs: Any, queue: str, spans: Spans) -> None:
+    with recorder.begin_segment("GET /", parent=Parent(b"\x65" * 16, 7, sampled=False)):
+        for body in "ab":
+            sqs.send_message(QueueUrl=queue, MessageBody=body)
+    list(receive(sqs, queue)["Messages"])
+    recorder.begin("work").end()
+    receive(sqs, queue)
     assert spans.take() == []
+
+
+@pytest.mark.parametrize("lazily", [enumerate, iter, pairs, lambda messages: (one for one in messages)])
+def test_a_loop_over_what_wraps_the_list_is_a_loop(
+    sqs: Any, queue: str, spans: Spans, lazily: Callable[[Any], Any]
+) -> None:
+    sent = {segment.id for segment in send(sqs, queue, spans, 2)}
+    for _ in lazily(receive(sqs, queue)["Messages"]):
+        recorder.begin("work").end()
+    assert recorder.current() is None
+    finished = spans.take(4)
+    assert {segment.parent_id for segment in finished[1::2]} == sent
+    assert all(work.parent_id == consumed.id for work, consumed in zip(finished[::2], finished[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    "name_and_value",
+    [
+        ("X-Amzn-Trace-Id", "Root=1-65656565-656565656565656565656565;Parent=0000000000000007;Sampled=1"),
+        ("traceparent", "00-65656565656565656565656565656565-0000000000000007-01"),
+    ],
+    ids=["xray", "w3c"],
+)
+def test_what_other_tracers_send_is_understood(
+    sqs: Any, queue: str, spans: Spans, name_and_value: tuple[str, str]
+) -> None:
+    name, value = name_and_value
+    instrument.uninstall()
+    attributes = {name: {"DataType": "String", "StringValue": value}}
+    sqs.send_message(QueueUrl=queue, MessageBody="m", MessageAttributes=attributes)
+    instrument.install((), lambda: True, [row for row in instrument.TABLE if row.name == "botocore"])
+    for _ in receive(sqs, queue, MessageAttributeNames=["All"])["Messages"]:
+        pass
+    consumed = spans.one()
+    assert (consumed.trace_id, consumed.parent_id) == (b"\x65" * 16, 7)
+
+
+@pytest.fixture
+def resource(aws_url: str, queue: str) -> Any:
+    """boto3's object of the queue."""
+    return boto3.resource(
+        "sqs", region_name="eu-west-1", endpoint_url=aws_url, aws_access_key_id="k", aws_secret_access_key="s"
+    ).Queue(queue)
+
+
+def test_a_resources_message_is_a_segment_below_its_sender(resource: Any, sqs: Any, queue: str, spans: Spans) -> None:
+    sent = {segment.id: segment for segment in send(sqs, queue, spans, 2)}
+    for message in resource.receive_messages(MaxNumberOfMessages=10):
+        assert message.body in "01"
+        recorder.begin("work").end()
+        message.delete()
+    assert recorder.current() is None
+    finished = spans.take(6)
+    for work, delete, consumed in zip(finished[::3], finished[1::3], finished[2::3], strict=True):
+        assert work.parent_id == delete.parent_id == consumed.id
+        assert sent[consumed.parent_id].trace_id == consumed.trace_id
+        assert consumed.aws is not None
+        assert (consumed.aws["queue_url"], consumed.aws["region"]) == (queue, "eu-west-1")
+
+
+def test_a_resources_message_by_index_until_it_is_deleted(resource: Any, sqs: Any, queue: str, spans: Spans) -> None:
+    (sent,) = send(sqs, queue, spans)
+    message = resource.receive_messages()[0]
+    message.delete()
+    assert recorder.current() is None
+    delete, consumed = spans.take(2)
+    assert (delete.parent_id, consumed.parent_id) == (consumed.id, sent.id)
+
+
+def test_other_actions_of_resources_are_left_in_peace(resource: Any, spans: Spans) -> None:
+    assert resource.receive_messages() == []
+    assert resource.send_message(MessageBody="m")["MessageId"]
+    assert resource.send_messages(Entries=[{"Id": "a", "MessageBody": "a"}])["Successful"]
+    assert [call.operation for call in spans.take(2)] == ["SendMessage", "SendMessageBatch"]

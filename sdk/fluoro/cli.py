@@ -17,10 +17,11 @@ from fluoro import __version__
 from fluoro.errors import FluoroError, MissingExtra
 
 _EPILOG = """\
-Start with these two:
+Start with these:
 
   fluoro demo                          a small shop, traced, and its service map in your browser
   fluoro run python app.py             trace your own program; no change to its code
+  fluoro doctor                        is everything traced, and does the collector answer?
 
 Trace more:
 
@@ -28,6 +29,7 @@ Trace more:
   fluoro run gunicorn shop.wsgi
   fluoro run python -m shop
   FLUORO_ENDPOINT=http://collector:4318 fluoro run flask run
+  fluoro exec --name nightly-backup -- ./backup.sh --full     any program, as one segment
 
 See it:
 
@@ -46,12 +48,25 @@ are traced too join the same trace.
 Settings come from the environment as well (an option wins):
 
   FLUORO_SERVICE_NAME     the name on the map; otherwise the program's name
-  FLUORO_ENDPOINT         the collector; http://127.0.0.1:4318
+  FLUORO_ENDPOINT         the collector; http://127.0.0.1:4318 (also grpc://HOST:4317, udp://HOST:2000)
   FLUORO_ENVIRONMENT      production, staging, …
   FLUORO_SERVICE_VERSION  the version of your program
   FLUORO_SAMPLE_RATE      the share of traces to record, 0 to 1; 1
+  FLUORO_SAMPLING_RULES   X-Ray's local sampling rules: JSON, or a file with it
   FLUORO_DISABLE          libraries not to trace: requests,sqlite3
   FLUORO_ENABLED          false: nothing is patched
+"""
+
+_EXEC_EPILOG = """\
+CMD may be in any language: it becomes one segment with its duration and exit status, a fault unless that is 0. Its exit
+status is ours; signals are passed on; its arguments are not recorded.
+
+  fluoro exec -- ./backup.sh --full
+  fluoro exec --name nightly-report -- make report
+  fluoro exec -- fluoro run python job.py        the job's own spans hang below its segment
+
+Where the environment names a caller (_X_AMZN_TRACE_ID or TRACEPARENT), the segment joins its trace, and CMD gets both
+variables for what it starts: jobs of CodeBuild, Batch, SSM Run Command, Chef or cron appear in the trace.
 """
 
 # command: (module, extra that brings what it needs, one line of help)
@@ -98,6 +113,24 @@ def _main(arguments: list[str]) -> int:
     run.add_argument("--endpoint", metavar="URL", default="", help="the collector, e.g. http://127.0.0.1:4318")
     run.add_argument("cmd", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
 
+    execute = commands.add_parser(
+        "exec",
+        help="run any program as one segment",
+        description="Run CMD, in any language, as one segment of a trace.",
+        epilog=_EXEC_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="fluoro exec [--name NAME] -- CMD …",
+    )
+    execute.add_argument("--name", metavar="NAME", default="", help="the segment's name; otherwise the program's")
+    execute.add_argument("cmd", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
+
+    commands.add_parser(
+        "doctor",
+        help="what is traced here, what is not and why, and whether the collector answers",
+        description="Try every library that is installed here, send a test trace, and say what came of it. Exit status 1 "
+        "when tracing is off or the collector does not answer.",
+    )
+
     for name, (module, extra, summary) in _ABOVE.items():
         sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == wanted:
@@ -113,6 +146,12 @@ def _main(arguments: list[str]) -> int:
         return 0
     if args.command == "run":
         return _run(run, args)
+    if args.command == "exec":
+        return _exec(execute, args)
+    if args.command == "doctor":
+        from fluoro.doctor import run as examine
+
+        return examine(os.environ)
     with _needing(args.command, _ABOVE[args.command][1]):
         code: int = args.main(args)
     return code
@@ -121,16 +160,31 @@ def _main(arguments: list[str]) -> int:
 def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     from fluoro.instrument import check_names
     from fluoro.run import environment, execute
+    from fluoro.sampling.local import load
     from fluoro.settings import Settings
 
-    command = args.cmd[1:] if args.cmd[:1] == ["--"] else args.cmd
-    if not command:
-        parser.error("what shall run? For example: fluoro run python app.py")
+    command = _command(parser, args, "fluoro run python app.py")
     env = environment(os.environ, service=args.service, endpoint=args.endpoint)
     # A wrong setting is said here, once, and not by every child.
-    check_names(Settings.from_env(env).disabled)
+    settings = Settings.from_env(env)
+    check_names(settings.disabled)
+    if settings.sampling_rules:
+        load(settings.sampling_rules)
     execute(command, env)
     return 0
+
+
+def _exec(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    from fluoro.exec import run
+
+    return run(_command(parser, args, "fluoro exec -- ./backup.sh"), os.environ, args.name)
+
+
+def _command(parser: argparse.ArgumentParser, args: argparse.Namespace, example: str) -> list[str]:
+    command: list[str] = args.cmd[1:] if args.cmd[:1] == ["--"] else args.cmd
+    if not command:
+        parser.error(f"what shall run? For example: {example}")
+    return command
 
 
 @contextmanager

@@ -26,7 +26,8 @@ def patch(module: ModuleType) -> None:
     original = greenlet.Greenlet
     traced = _subclass(original)
     for name, loaded in list(sys.modules.items()):
-        if name.partition(".")[0] == "gevent" and getattr(loaded, "Greenlet", None) is original:
+        # Compiled modules look for their own type, whose C methods they call.
+        if name.startswith("gevent") and "._gevent_c" not in name and getattr(loaded, "Greenlet", None) is original:
             replace(loaded, "Greenlet", traced)
     replace(pool.Group, "greenlet_class", traced)
     for name in ("spawn", "spawn_later"):

@@ -15,6 +15,7 @@ import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
+from typing import ClassVar
 
 import pytest
 
@@ -54,6 +55,9 @@ def asked_in_order(segments: list[Segment]) -> list[Segment]:
 
 class HttpServerContract(PatchedContract):
     """Subclass and fill in; the tests come along."""
+
+    # For a server that answers methods it does not know before anything of ours runs: one it knows, and we do not.
+    unknown_method: ClassVar[str] = "FROBNICATE"
 
     def serve(self) -> AbstractContextManager[int]:
         """A real server with the application on a free loopback port, which is the value."""
@@ -141,7 +145,7 @@ class HttpServerContract(PatchedContract):
     def test_strangers_cannot_invent_operations(self, ask: Client, spans: Spans) -> None:
         assert ask("GET", "/no/such/path/1")[0] == 404
         assert ask("GET", "/no/such/path/2")[0] == 404
-        assert ask("FROBNICATE", "/items")[0] == 405
+        assert ask(self.unknown_method, "/items")[0] in (400, 404, 405)
         first, second, third = asked_in_order(spans.take(3))
         assert first.operation == second.operation == "GET unmatched"
         assert third.operation in ("OTHER unmatched", "OTHER /items")
@@ -152,7 +156,7 @@ class HttpServerContract(PatchedContract):
         assert ask("GET", "/sub/nothing")[0] == 404
         matched, unmatched = asked_in_order(spans.take(2))
         assert matched.operation == "GET /sub/things/{name}"
-        assert unmatched.operation in ("GET unmatched", "GET /sub/{path}")
+        assert unmatched.operation in ("GET unmatched", "GET /sub/{path}", "GET /sub/{subpath}")
 
     def test_a_stream_ends_with_its_last_chunk(self, ask: Client, spans: Spans) -> None:
         assert ask("GET", "/stream")[1] == b"012"
@@ -168,8 +172,8 @@ class HttpServerContract(PatchedContract):
         request = spans.one()
         assert request.fault
         assert request.cause is not None
-        # The first one, or the second where the framework hands on anyio's exception group.
-        assert "ZeroDivisionError" in [record.type for record in request.cause.exceptions[:2]]
+        # Not always the first one: a framework may hand on anyio's exception group, or raise one of its own from it.
+        assert "ZeroDivisionError" in [record.type for record in request.cause.exceptions]
 
     def test_keep_alive_carries_nothing_over(self, ask: Client, spans: Spans) -> None:
         for path in ("/stream", "/boom", "/items/1", "/items/2"):
@@ -197,3 +201,19 @@ class HttpServerContract(PatchedContract):
             ask("POST", "/items", X_Amzn_Trace_Id="Root=;;=;\xff", traceparent="00-zz", X_Forwarded_For=",")[0] == 201
         )
         assert isinstance(spans.one(), Segment)
+
+
+class OneServer(HttpServerContract):
+    """For servers that take long to stop, and adapters that patch what is looked up at each request: the tests of a
+    class share one server.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared_port(cls) -> Iterator[int]:
+        with cls().serve() as port:
+            yield port
+
+    @pytest.fixture
+    def port(self, shared_port: int) -> int:  # type: ignore[override]
+        return shared_port

@@ -2,6 +2,9 @@
 
 The segment stays current until the application returns, so background tasks belong to it although it has ended. After a
 5xx it ends only then, because frameworks answer first and raise afterwards, and the exception is the cause.
+
+Applications lie in one another: a server's entry, middleware, a framework, what is mounted in it. The outermost that is
+instrumented begins the segment, the others find it in the scope and add what they know: the route, an exception.
 """
 
 from __future__ import annotations
@@ -13,16 +16,22 @@ from urllib.parse import quote
 from fluoro import propagation
 from fluoro.context import current_node
 from fluoro.instrument import _http
-from fluoro.instrument._patch import guarded
+from fluoro.instrument._patch import guarded, wrapped
+from fluoro.recorder import recorder
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _KEY = "fluoro.request"
 
+# What servers and frameworks raise in an application whose client is gone. By name: none of them is imported here.
+_CLIENT_LEFT = frozenset({"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"})
+
 
 class Request:
-    """One request or websocket being served. Whoever matches a route writes its template to `route`."""
+    """One request or websocket being served. Whoever matches a route writes its template to `route`, or to `find_route`
+    what knows it at the end. Who turns an exception into an answer writes it to `raised`: the cause, if that is a 5xx.
+    """
 
     __slots__ = (
         "_headers",
@@ -32,7 +41,9 @@ class Request:
         "_scope",
         "_send",
         "_status",
+        "find_route",
         "mounted_at",
+        "raised",
         "route",
         "span",
     )
@@ -46,6 +57,8 @@ class Request:
         self._length: bytes | None = None
         self._outside = current_node.get()
         self.mounted_at = self.route = ""
+        self.find_route: Callable[[], str] | None = None
+        self.raised: BaseException | None = None
         peer = scope.get("client")
         self.span = _http.server_span(self._method, _url(scope, self._headers), self._header, peer[0] if peer else "")
         scope[_KEY] = self
@@ -71,8 +84,10 @@ class Request:
             self._status = 101
             headers = list(message.get("headers", ()))
         else:
-            if kind == "websocket.close" and not self._status:
-                self._status = 403
+            if kind == "websocket.close":
+                self._status = self._status or 403
+                if message.get("code") == _http.INTERNAL_ERROR and self.span.recording:
+                    self.span.segment.fault = True
             return
         answer = _http.answer_header(self.span)
         if answer is not None:
@@ -85,8 +100,10 @@ class Request:
 
     @guarded
     def failed(self, error: BaseException) -> None:
-        """The application raised; a client that closed its websocket is no failure."""
-        if isinstance(error, Exception) and type(error).__name__ != "WebSocketDisconnect":
+        """The application raised. A client that went away is no failure, and got none of the answer to it."""
+        if type(error).__name__ in _CLIENT_LEFT:
+            self._status = 0 if self._status >= 500 else self._status
+        elif isinstance(error, Exception):
             self.span.fail(error)
             self._status = self._status or 500
 
@@ -99,9 +116,13 @@ class Request:
     def _end(self) -> None:
         if self.span.ended:
             return
-        _http.record_answer(self.span, self._method, self.route, self._status, self._length)
-        if self._scope["type"] == "websocket" and self.span.recording:
-            self.span.segment.operation = f"WS {self.route or _http.UNMATCHED}"
+        websocket = self._scope["type"] == "websocket"
+        raised, self.raised = self.raised, None
+        if raised is not None and (websocket or self._status >= 500):
+            self.span.fail(raised)
+        route = self.route if self.find_route is None else self.find_route()
+        method = _http.WEBSOCKET if websocket else self._method
+        _http.record_answer(self.span, method, route, self._status, self._length)
         _http.end_keeping_current(self.span)
 
 
@@ -111,6 +132,38 @@ def begin(scope: Scope, send: Send) -> Request | None:
     if scope["type"] not in ("http", "websocket") or _KEY in scope:
         return None
     return Request(scope, send)
+
+
+async def serve(original: Callable[..., Any], app: Any, scope: Scope, receive: Any, send: Send) -> None:
+    """The wrapper for the `__call__` of a framework's application class."""
+    served = begin(scope, send)
+    if served is None:
+        await original(app, scope, receive, send)
+        return
+    try:
+        await original(app, scope, receive, served.send)
+    except BaseException as error:
+        served.failed(error)
+        raise
+    finally:
+        served.left()
+
+
+def traced(app: Any) -> Any:
+    """What a server shall call in the place of `app` (ASGI 3): the same to look at, and each call served in a segment."""
+    return wrapped(app, serve_application)
+
+
+async def serve_application(app: Any, scope: Scope, receive: Any, send: Send) -> None:
+    """`app(scope, receive, send)` in a segment; as it is when tracing was switched off meanwhile."""
+    if recorder.sink is None:
+        await app(scope, receive, send)
+    else:
+        await serve(_call, app, scope, receive, send)
+
+
+async def _call(app: Any, scope: Scope, receive: Any, send: Send) -> None:
+    await app(scope, receive, send)
 
 
 def request_of(scope: Scope) -> Request | None:

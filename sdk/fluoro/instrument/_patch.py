@@ -7,57 +7,28 @@ Two forms:
 - `wrap(owner, name, wrapper)`: `wrapper(original, *args, **kwargs)` does the call itself. What it does besides must be
   in functions marked `@guarded`.
 
-The replacement is a `wrapt.FunctionWrapper`: signature, coroutine flavour, descriptors and pickling stay the
-original's, and the call goes through C. `import wrapt` is slow (it loads asyncio), so this module is imported with the
-first library that is patched and never at the start of a process.
+A plain Python function is replaced by one; what a coroutine function, a built-in one, a static or class method is
+replaced by is a `wrapt.FunctionWrapper`, which stays all of that and costs six times as much. Both keep the signature
+and can be pickled. `import wrapt` is slow (it loads asyncio), so this module is imported with the first library that is
+patched and never at the start of a process.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from inspect import getattr_static, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import update_wrapper
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, getattr_static, iscoroutinefunction, signature
+from types import FunctionType
+from typing import Any
 
 from wrapt import FunctionWrapper
 
-from fluoro import diagnostics
+from fluoro.instrument._guarded import guarded
 from fluoro.instrument._replaced import patched_count, replace, undo_all, undo_since
 
-__all__ = ["around", "guarded", "is_patched", "patched_count", "replace", "undo_all", "undo_since", "wrap"]
+__all__ = ["around", "guarded", "is_patched", "patched_count", "replace", "undo_all", "undo_since", "wrap", "wrapped"]
 
-if TYPE_CHECKING:
-
-    class _Replacement:
-        """What stands in the place of a patched function (wrapt publishes no types)."""
-
-        def __init__(self, wrapped: Any, wrapper: Callable[..., Any]) -> None: ...
-
-else:
-
-    class _Replacement(FunctionWrapper):
-        """What stands in the place of a patched function. A class of its own tells our patches from another tool's."""
-
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 _ABSENT = object()
-
-
-def guarded(function: _F) -> _F:
-    """A bug in `function` is logged once and the result is None; under test it raises. For code of ours that runs in a
-    user's call. An `async` function is not accepted: code of ours never awaits.
-    """
-    where = f"{function.__module__}.{function.__qualname__}"
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  the whole purpose
-            diagnostics.internal_error(where, error)
-            return None
-
-    return cast("_F", call)
 
 
 def around(
@@ -113,15 +84,57 @@ def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
     found = getattr(owner, name) if own is _ABSENT else own
     original = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
 
+    if type(found) is FunctionType and not found.__code__.co_flags & _FLAVOURED:
+        replace(owner, name, _plain(found, wrapper))
+    else:
+        replace(owner, name, FunctionWrapper(found, _on_call(original, wrapper)))
+    return True
+
+
+def wrapped(function: Any, wrapper: Callable[..., Any]) -> Any:
+    """`function` as `wrapper(function, *args, **kwargs)`, for one that was handed over and has no name to replace; so it
+    cannot be undone. One that is a replacement already, or cannot be called, comes back as it is.
+    """
+    if _is_ours(function) or not callable(function):
+        return function
+    return FunctionWrapper(function, _on_handed(wrapper))
+
+
+def is_patched(owner: Any, name: str) -> bool:
+    """Whether `owner.name` is a replacement of ours, its own or inherited."""
+    return _is_ours(getattr_static(owner, name, None))
+
+
+def _plain(original: Any, wrapper: Callable[..., Any]) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, *args, **kwargs)
+
+    update_wrapper(call, original)
+    call.__signature__ = signature(original)  # type: ignore[attr-defined]  # `getfullargspec` looks nowhere else
+    return call
+
+
+def _on_call(original: Any, wrapper: Callable[..., Any]) -> Any:
     def call(_bound: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if instance is None:
             return wrapper(original, *args, **kwargs)
         return wrapper(original, instance, *args, **kwargs)
 
-    replace(owner, name, _Replacement(found, call))
-    return True
+    return call
 
 
-def is_patched(owner: Any, name: str) -> bool:
-    """Whether `owner.name` is a replacement of ours, its own or inherited."""
-    return isinstance(getattr_static(owner, name, None), _Replacement)
+def _on_handed(wrapper: Callable[..., Any]) -> Any:
+    def call(original: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return wrapper(original, *args, **kwargs)
+
+    return call
+
+
+# A replacement is known by its code: an attribute would be copied by every decorator that is put around it.
+_OURS = frozenset(make(None, None).__code__ for make in (_plain_code, _on_call)) | {_on_handed(None).__code__}
+
+
+def _is_ours(value: Any) -> bool:
+    if isinstance(value, FunctionWrapper):
+        value = value._self_wrapper  # noqa: SLF001  wrapt's name for the function it was given
+    return getattr(value, "__code__", None) in _OURS

@@ -1,5 +1,9 @@
 """Serve one WSGI request in a segment: from the call of the application until the server closes the response body.
 
+Whoever is outermost opens the segment: the server (`wsgi`), `fluoro.wsgi`, a framework's application object, or an ASGI
+application that has a WSGI one inside. What lies inside adds what it knows with `note_route` and `note_raised`; the
+innermost does so last and counts.
+
 The segment is current while the application runs, and again each time the server asks for a chunk of the body or
 closes it; in between it is not, so a server that keeps the thread for the next request carries nothing over.
 """
@@ -12,9 +16,9 @@ from urllib.parse import quote
 
 from fluoro import propagation
 from fluoro.context import current_node
-from fluoro.instrument import _http
+from fluoro.instrument import _http, _patch
 from fluoro.instrument._patch import guarded
-from fluoro.recorder import Span
+from fluoro.recorder import Span, recorder
 
 _KEY = "fluoro.request"
 _current = current_node.get
@@ -28,47 +32,102 @@ _KEYS = {  # the headers that every request is asked for, as WSGI spells them
 }
 
 
+def serve(
+    original: Callable[..., Iterable[bytes]], app: Any, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    """`original(app, environ, start_response)` in a segment; a wrapper for `_patch.wrap(framework, "__call__", …)`."""
+    served = begin(environ, start_response)
+    if served is None:
+        try:
+            return original(app, environ, start_response)
+        except Exception as error:  # what is around this application may answer it
+            note_raised(environ, error)
+            raise
+    try:
+        body = original(app, environ, served.start_response)
+    except BaseException as error:
+        served.failed(error)
+        raise
+    return served.returned(body) or body
+
+
+def traced(application: Any) -> Any:
+    """What a server shall call in the place of `application`: the same to look at, and each call served in a segment."""
+    return _patch.wrapped(application, serve_application)
+
+
+def serve_application(application: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """`application(environ, start_response)` in a segment; as it is when tracing was switched off meanwhile."""
+    if recorder.sink is None:
+        return application(environ, start_response)  # type: ignore[no-any-return]
+    return serve(_call, application, environ, start_response)
+
+
+def _call(application: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    return application(environ, start_response)  # type: ignore[no-any-return]
+
+
+@guarded
+def begin(environ: dict[str, Any], start_response: Callable[..., Any]) -> Request | None:
+    """Begin to serve; None when a WSGI application or server around this one does so already."""
+    return None if _KEY in environ else Request(environ, start_response)
+
+
+def note_route(environ: dict[str, Any], template: str) -> None:
+    """A route matched: `template` without the prefix that the application is mounted at."""
+    served = environ.get(_KEY)
+    if served is not None:
+        _http.note_route(served.span, environ.get("SCRIPT_NAME", "").rstrip("/") + template)
+
+
+def note_raised(environ: dict[str, Any], error: BaseException) -> None:
+    """Somebody turns `error` into an answer: it is the cause, if that is a 5xx."""
+    served = environ.get(_KEY)
+    if served is not None:
+        served.raised = error
+
+
 class Request:
-    """One request being served. `route(environ)` is asked for the route's template when the response starts, or by
-    `note_route`; frameworks forget the route before the application returns.
+    """One request being served by whoever called `begin`.
+
+    Inside an ASGI application that is served already it only adds to that one's segment.
     """
 
-    __slots__ = ("_length", "_matched", "_outside", "_route", "_start_response", "_status", "environ", "span")
+    __slots__ = ("_environ", "_inner", "_length", "_outside", "_start_response", "_status", "raised", "span")
 
-    def __init__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], route: Callable[[dict[str, Any]], str]
-    ) -> None:
-        self.environ = environ
+    def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
+        self._environ = environ
         self._start_response = start_response
-        self._route = route
-        self._matched = ""
         self._status = 0
         self._length: str | None = None
-        self._outside = _current()
-        self.span: Span = _http.server_span(
+        self.raised: BaseException | None = None
+        self._outside = outside = _current()
+        around = None if outside is None else _http.serving(outside)
+        self._inner = around is not None
+        self.span: Span = around or _http.server_span(
             environ["REQUEST_METHOD"], _url(environ), self._header, environ.get("REMOTE_ADDR") or ""
         )
         environ[_KEY] = self
 
     def _header(self, name: str) -> str | None:
         key = _KEYS.get(name)
-        return self.environ.get(key or "HTTP_" + name.upper().replace("-", "_"))
+        return self._environ.get(key or "HTTP_" + name.upper().replace("-", "_"))
 
-    def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any, **keywords: Any) -> Any:
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """What the application is given for the server's `start_response`."""
-        return self._start_response(status, self._note_start(status, headers) or headers, *exc_info, **keywords)
+        headers = self._note_start(status, headers, exc_info) or headers
+        if exc_info is None:
+            return self._start_response(status, headers)
+        return self._start_response(status, headers, exc_info)
 
     @guarded
-    def _note_start(self, status: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]] | None:
+    def _note_start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> list[tuple[str, str]] | None:
         self._status = int(status[:3])
-        self._matched = self._route(self.environ) or self._matched
+        if exc_info is not None and isinstance(exc_info[1], Exception):
+            self.raised = exc_info[1]
         self._length = _http.first_value(headers, "content-length")
-        answer = _http.answer_header(self.span)
+        answer = None if self._inner else _http.answer_header(self.span)
         return None if answer is None else [*headers, (propagation.XRAY, answer)]
-
-    @guarded
-    def note_route(self) -> None:
-        self._matched = self._route(self.environ) or self._matched
 
     @guarded
     def returned(self, body: Iterable[bytes]) -> Iterable[bytes] | None:
@@ -78,15 +137,17 @@ class Request:
         """
         inside = _current()
         _set_current(self._outside)
-        wrapper = self.environ.get("wsgi.file_wrapper")
-        if (
-            body.__class__ in (list, tuple)
-            or not hasattr(body, "__iter__")
-            or (isinstance(wrapper, type) and isinstance(body, wrapper))
-        ):
+        if body.__class__ in (list, tuple) or not hasattr(body, "__iter__") or self._is_file(body):
             self.end()
             return None
         return _Body(self, body, inside)
+
+    def _is_file(self, body: Iterable[bytes]) -> bool:
+        """Whether the server knows a faster way to send it. uWSGI's file wrapper is a function that returns the file."""
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type):
+            return isinstance(body, wrapper)
+        return wrapper is not None and hasattr(body, "read")
 
     @guarded
     def failed(self, error: BaseException) -> None:
@@ -99,11 +160,17 @@ class Request:
 
     @guarded
     def end(self) -> None:
-        if not self.span.ended:
-            method = self.environ["REQUEST_METHOD"]
-            _http.record_answer(self.span, method, self._matched, self._status, self._length)
-            self.span.end()
-        self.environ.pop(_KEY, None)
+        if self._environ.get(_KEY) is self:
+            del self._environ[_KEY]
+        span = self.span
+        if span.ended:
+            return
+        raised, self.raised = self.raised, None
+        if raised is not None and self._status >= 500:
+            span.fail(raised)
+        if not self._inner:
+            _http.record_answer(span, self._environ["REQUEST_METHOD"], "", self._status, self._length)
+            span.end()
 
 
 class _Body:
@@ -147,18 +214,9 @@ class _Body:
             self._request.end()
             _set_current(outside)
 
-
-@guarded
-def begin(
-    environ: dict[str, Any], start_response: Callable[..., Any], route: Callable[[dict[str, Any]], str]
-) -> Request | None:
-    """Begin to serve; None when an application around this one does so already (a mounted one)."""
-    return None if _KEY in environ else Request(environ, start_response, route)
-
-
-def request_of(environ: dict[str, Any]) -> Request | None:
-    """The request that `environ` belongs to, while it is served."""
-    return environ.get(_KEY)
+    def __del__(self) -> None:
+        """A server may drop the body without `close` after all: werkzeug's does when its client resets the connection."""
+        self._request.end()
 
 
 def _url(environ: dict[str, Any]) -> str:

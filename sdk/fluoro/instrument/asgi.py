@@ -8,7 +8,7 @@ one segment per connection, "WS /route", status 101, which is sent when the conn
 FastAPI ≥ 0.140 or so opens spans of its own through OpenTelemetry. Where they would come to us they are switched off
 (as by `FastAPI(telemetry={"tracing": False})`): they would be every request a second time.
 
-Gap: ASGI applications that are built on neither are not seen.
+Gap: an exception for which the application registered a handler of its own shows only by the status it was turned into.
 """
 
 from __future__ import annotations
@@ -18,41 +18,39 @@ from sys import modules
 from types import ModuleType
 from typing import Any
 
-from fluoro.instrument import _asgi, _patch
+from fluoro.instrument import _asgi, _patch, register
 from fluoro.instrument._asgi import Scope, Send
 
 
 def patch(module: ModuleType) -> None:
+    from starlette.routing import Mount, Route, WebSocketRoute
+
+    for route in (Mount, Route, WebSocketRoute):
+        _patch.wrap(route, "handle", _handle)
     if module.__name__.startswith("fastapi"):
         from fastapi.routing import APIRoute
 
         _patch.wrap(module.FastAPI, "__call__", _serve_fastapi)
         _patch.wrap(APIRoute, "handle", _handle)
+    elif register.get("fastapi.applications") == "disabled":
+        _patch.wrap(module.Starlette, "__call__", _serve_all_but_fastapi)
     else:
-        from starlette.routing import Mount, Route, WebSocketRoute
-
-        _patch.wrap(module.Starlette, "__call__", _serve)
-        for route in (Mount, Route, WebSocketRoute):
-            _patch.wrap(route, "handle", _handle)
+        _patch.wrap(module.Starlette, "__call__", _asgi.serve)
 
 
 async def _serve_fastapi(original: Callable[..., Any], app: Any, scope: Scope, receive: Any, send: Send) -> None:
     _silence_own_telemetry(app)
-    await _serve(original, app, scope, receive, send)
+    await _asgi.serve(original, app, scope, receive, send)
 
 
-async def _serve(original: Callable[..., Any], app: Any, scope: Scope, receive: Any, send: Send) -> None:
-    served = _asgi.begin(scope, send)
-    if served is None:
+async def _serve_all_but_fastapi(
+    original: Callable[..., Any], app: Any, scope: Scope, receive: Any, send: Send
+) -> None:
+    """FastAPI calls the `__call__` it inherits."""
+    if any(kind.__module__ == "fastapi.applications" for kind in type(app).__mro__):
         await original(app, scope, receive, send)
-        return
-    try:
-        await original(app, scope, receive, served.send)
-    except BaseException as error:
-        served.failed(error)
-        raise
-    finally:
-        served.left()
+    else:
+        await _asgi.serve(original, app, scope, receive, send)
 
 
 async def _handle(original: Callable[..., Any], route: Any, scope: Scope, receive: Any, send: Send) -> None:

@@ -6,12 +6,14 @@ from inspect import getattr_static
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from opentelemetry import trace
 
-from contracts.http_server import Client, HttpServerContract, asked_in_order
+from contracts.async_server import AsyncServerContract, leave_behind, wait
+from contracts.broken_middleware import BrokenMiddleware
+from contracts.http_server import Client, asked_in_order
 from contracts.serve_asgi import serve_asgi
 from fluoro.otel.provider import TracerProvider
 from fluoro.recorder import recorder
@@ -55,6 +57,28 @@ def application() -> FastAPI:
 
         return StreamingResponse(chunks())
 
+    @app.get("/later")
+    async def later() -> None:
+        leave_behind()
+
+    @app.get("/wait")
+    async def waiting() -> None:
+        await wait()
+
+    @app.websocket("/talk/{room}")
+    async def talk(websocket: WebSocket, room: str) -> None:
+        await websocket.accept()
+        while True:
+            text = await websocket.receive_text()
+            if text == "boom":
+                raise ZeroDivisionError
+            if text != "ping":
+                break
+            with recorder.begin("talk"):
+                await websocket.send_text("pong")
+        await websocket.close(1011 if text == "bad" else 1000)
+
+    app.add_middleware(BrokenMiddleware)
     orders = APIRouter(prefix="/orders")
 
     @orders.get("/{id}")
@@ -73,11 +97,11 @@ def application() -> FastAPI:
     return app
 
 
-class TestFastAPI(HttpServerContract):
-    library = "starlette"
+class TestFastAPI(AsyncServerContract):
+    library = "fastapi"
 
     def serve(self) -> Any:
-        return serve_asgi(application())
+        return serve_asgi(application(), ws="wsproto")
 
     def originals(self) -> list[Any]:
         return [vars(FastAPI)["__call__"], getattr_static(APIRoute, "handle")]

@@ -1,26 +1,15 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask import Flask, Response
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.test import EnvironBuilder
 
-from contracts.http_server import HttpServerContract
+from contracts.wsgi_app import WsgiAppContract
 from fluoro.recorder import recorder
 from fluoro.testing import Spans
-
-
-class Handler(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_: object) -> None:
-        """Nothing on the test's output."""
 
 
 def application() -> Flask:
@@ -70,27 +59,17 @@ def application() -> Flask:
     return app
 
 
-@contextmanager
-def serve_wsgi(app: Any) -> Iterator[int]:
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class TestFlask(HttpServerContract):
+class TestFlask(WsgiAppContract):
     library = "flask"
 
-    def serve(self) -> Any:
-        return serve_wsgi(application())
+    def application(self) -> Any:
+        return application()
 
     def originals(self) -> list[Any]:
-        return [vars(Flask)["__call__"], vars(Flask)["handle_exception"]]
+        return [
+            vars(Flask)[name]
+            for name in ("__call__", "full_dispatch_request", "handle_user_exception", "handle_exception")
+        ]
 
     def test_a_propagated_exception_passes_unchanged(self, spans: Spans) -> None:
         app = application()
@@ -123,19 +102,6 @@ class TestFlask(HttpServerContract):
         assert isinstance(wrapped[0], Wrapper)
         assert spans.one().operation == "GET /file"
 
-    def test_between_chunks_the_thread_belongs_to_the_server(self, spans: Spans) -> None:
-        environ = EnvironBuilder("/stream").get_environ()
-        body = application()(environ, lambda *_: None)  # type: ignore[arg-type]
-        assert recorder.current() is None
-        chunks = iter(body)
-        assert next(chunks) == b"0"
-        assert recorder.current() is None
-        assert list(chunks) == [b"1", b"2"]
-        body.close()  # type: ignore[attr-defined]
-        assert recorder.current() is None
-        *chunk_spans, request = spans.take(4)
-        assert {chunk.parent_id for chunk in chunk_spans} == {request.id}
-
     def test_what_runs_when_the_body_is_closed_belongs_to_the_request(self, spans: Spans) -> None:
         app = Flask("late")
 
@@ -150,3 +116,24 @@ class TestFlask(HttpServerContract):
         work, request = spans.take(2)
         assert work.parent_id == request.id
         assert recorder.current() is None
+
+    def test_an_exception_that_a_handler_of_the_applications_answers_with_a_5xx_is_the_cause(
+        self, spans: Spans
+    ) -> None:
+        app = Flask("handlers")
+
+        @app.get("/<int:code>")
+        def fail(code: int) -> str:
+            raise LookupError(code)
+
+        @app.errorhandler(LookupError)
+        def answer(error: LookupError) -> tuple[str, int]:
+            return "", error.args[0]
+
+        for code in (503, 404):
+            with app.test_client().get(f"/{code}") as response:
+                assert response.status_code == code
+        unavailable, missing = spans.take(2)
+        assert unavailable.cause is not None
+        assert unavailable.cause.exceptions[0].type == "LookupError"
+        assert missing.cause is None

@@ -60,6 +60,9 @@ class BatchSink:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path in ("/GetSamplingRules", "/SamplingTargets"):  # not offered here, and not counted
+                    self.send_error(404)
+                    return
                 sink.requests.append((time.monotonic(), len(body)))
                 sink.headers.append(dict(self.headers))
                 answer: Any = sink.answers.pop(0) if sink.answers else stored()

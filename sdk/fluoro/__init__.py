@@ -18,41 +18,49 @@ from __future__ import annotations
 TYPE_CHECKING = False  # `typing` is not imported at the start of a traced process
 if TYPE_CHECKING:
     from fluoro.activation import install, uninstall
-    from fluoro.api import annotate, current_trace_id, flush, metadata, span, statistics
-    from fluoro.errors import FluoroError, MissingExtra, SettingsError
+    from fluoro.api import annotate, asgi, current_trace_id, flush, lambda_handler, metadata, span, statistics, wsgi
+    from fluoro.errors import ContextMissing, FluoroError, MissingExtra, SettingsError
     from fluoro.settings import Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ContextMissing",
     "FluoroError",
     "MissingExtra",
     "Settings",
     "SettingsError",
     "__version__",
     "annotate",
+    "asgi",
     "current_trace_id",
     "flush",
     "install",
+    "lambda_handler",
     "metadata",
     "span",
     "statistics",
     "uninstall",
+    "wsgi",
 ]
 
 _HOME = {
+    "ContextMissing": "fluoro.errors",
     "FluoroError": "fluoro.errors",
     "MissingExtra": "fluoro.errors",
     "Settings": "fluoro.settings",
     "SettingsError": "fluoro.errors",
     "annotate": "fluoro.api",
+    "asgi": "fluoro.api",
     "current_trace_id": "fluoro.api",
     "flush": "fluoro.api",
     "install": "fluoro.activation",
+    "lambda_handler": "fluoro.api",
     "metadata": "fluoro.api",
     "span": "fluoro.api",
     "statistics": "fluoro.api",
     "uninstall": "fluoro.activation",
+    "wsgi": "fluoro.api",
 }
 
 

@@ -15,13 +15,20 @@ from fluoro.switch import is_enabled, names
 
 TYPE_CHECKING = False  # this module is part of the start-up of every traced process
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
+    from fluoro.detection import Place
+    from fluoro.sampling import Sampler
+    from fluoro.sampling.central import CentralSampler
     from fluoro.sender import Sender
     from fluoro.settings import Settings
 
 activated = False
 sender: Sender | None = None
+context_missing = ""  # what an annotation outside of any span does; nothing until tracing is on
+_central: CentralSampler | None = None
+_setting_up = False
 
 
 def install(settings: Settings | None = None) -> None:
@@ -35,7 +42,7 @@ def install(settings: Settings | None = None) -> None:
     settings = settings or Settings.from_env()
     if not settings.enabled:
         return
-    _start(settings)
+    set_up(settings)
     instrument.install(settings.disabled, start)
 
 
@@ -57,7 +64,7 @@ def start() -> bool:
     try:
         from fluoro.settings import Settings
 
-        _start(Settings.from_env())
+        set_up(Settings.from_env())
     except (FluoroError, ImportError) as error:
         diagnostics.warn("settings", f"not tracing: {error}", every_s=float("inf"))
         return False
@@ -66,7 +73,7 @@ def start() -> bool:
 
 def uninstall() -> None:
     """Take back the patches, send what is queued (at most 2 s), record nothing any more."""
-    global activated, sender  # noqa: PLW0603
+    global _central, activated, context_missing, sender  # noqa: PLW0603
     instrument.uninstall()
     activated = False
     if sender is not None:
@@ -75,26 +82,86 @@ def uninstall() -> None:
         recorder.configure()
         sender.close()
         sender = None
+        context_missing = ""
+        if _central is not None:
+            _central.close()
+            _central = None
 
 
-def _start(settings: Settings) -> None:
-    global sender  # noqa: PLW0603
-    if sender is not None:
+def set_up(settings: Settings) -> None:
+    """The recorder and the sender, without any patch; once.
+
+    What it imports (http.client, grpc) may be what a patch waits for, and the patch asks for a `start`: this one.
+    """
+    global _setting_up  # noqa: PLW0603
+    if sender is not None or _setting_up:
         return
-    from fluoro import sampling
+    _setting_up = True
+    try:
+        _assemble(settings)
+    finally:
+        _setting_up = False
+
+
+def _assemble(settings: Settings) -> None:
+    global context_missing, sender  # noqa: PLW0603
+    from fluoro.detection import Detection
+    from fluoro.propagation import from_environment
     from fluoro.recorder import recorder
     from fluoro.sender import Sender
-    from fluoro.transport import HttpTransport
+    from fluoro.transport import transport_to
 
     diagnostics.prepare()
-    sender = Sender(settings, HttpTransport(settings.endpoint))
+    place = Detection(settings).place
+    sampler = _sampler(settings, place)
+    sender = Sender(settings, transport_to(settings.endpoint), place)
     recorder.configure(
         service_name=settings.service_name,
         sink=sender.put,
-        sampler=sampling.ratio(settings.sample_rate),
+        sampler=sampler,
         flush=sender.flush,
+        naming=_naming(settings.dynamic_naming),
+        caller=from_environment(os.environ),
     )
+    context_missing = settings.context_missing
     _flush_on_sigterm()
+
+
+def _naming(pattern: str) -> Callable[[str], str] | None:
+    if not pattern:
+        return None
+    from fluoro.naming import dynamic_naming
+
+    return dynamic_naming(pattern)
+
+
+def _sampler(settings: Settings, place: Callable[[], Place]) -> Sampler | None:
+    """Rules of the service first; without them the file's, or the rate."""
+    global _central  # noqa: PLW0603
+    from fluoro.sampling.ratio import ratio
+
+    if settings.sampling_rules:
+        from fluoro.sampling import local
+
+        fallback: Sampler | None = local.sampler(local.load(settings.sampling_rules))
+    else:
+        fallback = ratio(settings.sample_rate)
+    if not settings.sampling_endpoint:
+        return fallback
+    from fluoro.context import current_node
+    from fluoro.recorder import unrecorded
+    from fluoro.sampling.central import CentralSampler
+    from fluoro.sampling.client import SamplingClient
+    from fluoro.sampling.rules import Process
+
+    def process() -> Process:
+        origin, attributes = place()
+        arn = attributes.get("cloud.resource_id") or attributes.get("aws.ecs.container.arn")
+        return Process(settings.service_name, origin, str(arn or ""), attributes)
+
+    client = SamplingClient(settings.sampling_endpoint)
+    _central = CentralSampler(client, fallback, process, quiet=lambda: current_node.set(unrecorded()))
+    return _central
 
 
 def _flush_on_sigterm() -> None:

@@ -1,6 +1,7 @@
 """What an application may call: `fluoro.span`, `fluoro.annotate` and the rest. Re-exported by `fluoro`.
 
-All of it is safe without a current span, before `fluoro.install()`, and when tracing is off.
+All of it is safe without a current span, before `fluoro.install()`, and when tracing is off; only with
+FLUORO_CONTEXT_MISSING=RUNTIME_ERROR do `annotate` and `metadata` want a span.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
-from fluoro import activation
+from fluoro import activation, diagnostics, settings
+from fluoro.errors import ContextMissing
 from fluoro.model import Annotation
 from fluoro.recorder import Span, recorder
 
@@ -79,6 +81,8 @@ def annotate(key: str, value: Annotation) -> None:
     current = recorder.current()
     if current is not None:
         current.annotate(key, value)
+    else:
+        _context_missing("annotate")
 
 
 def metadata(key: str, value: Any, namespace: str = "default") -> None:
@@ -86,6 +90,20 @@ def metadata(key: str, value: Any, namespace: str = "default") -> None:
     current = recorder.current()
     if current is not None:
         current.metadata(key, value, namespace)
+    else:
+        _context_missing("metadata")
+
+
+def _context_missing(what: str) -> None:
+    """There is no span to write to. FLUORO_CONTEXT_MISSING says what then: one log line a minute, nothing, or an error."""
+    match activation.context_missing:
+        case settings.LOG_ERROR:
+            diagnostics.warn("context missing", f"fluoro.{what} was called outside of any span; nothing was recorded")
+        case settings.RUNTIME_ERROR:
+            raise ContextMissing(
+                f"fluoro.{what} was called outside of any span. Put `with fluoro.span(…)` around it, or set "
+                "FLUORO_CONTEXT_MISSING=LOG_ERROR"
+            )
 
 
 def current_trace_id() -> str | None:
@@ -103,5 +121,49 @@ def flush(timeout: float = 2.0) -> bool:
 
 
 def statistics() -> dict[str, Any]:
-    """The counters of this process: recorded, sent, rejected, dropped by reason, queued, batches, retries."""
+    """The counters of this process: recorded, sent, rejected, dropped by reason, queued, batches, retries, trimmed."""
     return activation.sender.statistics() if activation.sender is not None else {}
+
+
+def wsgi(application: _F) -> _F:
+    """`application` (WSGI) with each request in a segment: `application = fluoro.wsgi(application)`.
+
+    For servers written in C, as uWSGI and mod_wsgi; others are patched. Passes through while tracing is off.
+    """
+
+    def traced(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if recorder.sink is None:
+            return application(environ, start_response)
+        from fluoro.instrument import _wsgi
+
+        return _wsgi.serve_application(application, environ, start_response)
+
+    return cast("_F", traced)
+
+
+def asgi(application: _F) -> _F:
+    """`application` (ASGI 3) with each request and websocket in a segment: `application = fluoro.asgi(application)`.
+
+    For servers that are not patched, as Daphne and Granian, with frameworks that are not either. Passes through while
+    tracing is off.
+    """
+
+    async def traced(scope: Any, receive: Any, send: Any) -> None:
+        if recorder.sink is None:
+            await application(scope, receive, send)
+        else:
+            from fluoro.instrument import _asgi
+
+            await _asgi.serve_application(application, scope, receive, send)
+
+    return cast("_F", traced)
+
+
+def lambda_handler(handler: _F) -> _F:
+    """An AWS Lambda handler `(event, context)` with each invocation in a segment that is sent before it returns.
+
+    Needed only in a custom runtime, or without `fluoro run` in front of AWS's: there every handler is traced.
+    """
+    from fluoro.instrument.aws_lambda import traced
+
+    return traced(handler)

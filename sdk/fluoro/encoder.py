@@ -25,7 +25,7 @@ _TEXT = frozenset({str})
 _TYPES = frozenset({str, int, float, bool})
 
 
-def _portable(value: object) -> str:
+def portable(value: object) -> str:
     """For a type that msgspec does not know."""
     try:
         return repr(value)[:_MAX_REPR]
@@ -33,7 +33,7 @@ def _portable(value: object) -> str:
         return f"({type(value).__name__} that cannot be read)"
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=_portable).encode
+_encode = msgspec.msgpack.Encoder(enc_hook=portable).encode
 
 
 def encode_batch(
@@ -86,7 +86,7 @@ def _short(annotated: list[dict[str, Annotation]]) -> bool:
     )
 
 
-def _limited(annotations: dict[str, Annotation]) -> dict[str, Annotation]:
+def limited(annotations: dict[str, Annotation]) -> dict[str, Annotation]:
     return {_key(key)[:MAX_KEY]: _annotation(value) for key, value in annotations.items()}
 
 
@@ -104,16 +104,16 @@ def _annotation(value: Any) -> Annotation:
 def _encode_one(segment: Segment) -> bytes:
     try:
         if segment.annotations:
-            segment.annotations = _limited(segment.annotations)
+            segment.annotations = limited(segment.annotations)
         return _encode(segment)
     except Exception:  # noqa: BLE001
         try:
-            return _encode([_plain(getattr(segment, name), 0) for name in segment.__struct_fields__])
+            return _encode([plain(getattr(segment, name), 0) for name in segment.__struct_fields__])
         except Exception:  # noqa: BLE001  counted by the caller
             return b""
 
 
-def _plain(value: Any, depth: int) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """`value` with everything that msgpack cannot carry replaced."""
     if value is None or isinstance(value, (bool, float, bytes)):
         return value
@@ -124,13 +124,13 @@ def _plain(value: Any, depth: int) -> Any:
     if depth == _MAX_DEPTH:
         return "…"
     if isinstance(value, msgspec.Struct):
-        return [_plain(getattr(value, name), depth + 1) for name in value.__struct_fields__]
+        return [plain(getattr(value, name), depth + 1) for name in value.__struct_fields__]
     if isinstance(value, dict):
-        return {_plain(_key(key), depth + 1): _plain(item, depth + 1) for key, item in value.items()}
+        return {plain(_key(key), depth + 1): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item, depth + 1) for item in value]
-    return _plain(_portable(value), depth)
+        return [plain(item, depth + 1) for item in value]
+    return plain(portable(value), depth)
 
 
 def _key(key: object) -> str:
-    return key if isinstance(key, str) else _portable(key)
+    return key if isinstance(key, str) else portable(key)

@@ -3,6 +3,7 @@
 FluoroError
 ├── SettingsError     a setting is wrong; raised at start-up, says what to write instead
 ├── MissingExtra      a command needs an optional dependency; says the pip line
+├── ContextMissing    an annotation has no span to go to; only with FLUORO_CONTEXT_MISSING=RUNTIME_ERROR
 └── WireError         bytes that are not what their door expects; never raised in a user's process
 """
 
@@ -24,6 +25,10 @@ class MissingExtra(FluoroError):
         super().__init__(
             f"`fluoro {command}` needs the extra '{extra}'. Install it with:\n\n    pip install 'fluoro[{extra}]'\n"
         )
+
+
+class ContextMissing(FluoroError):
+    """`fluoro.annotate` or `fluoro.metadata` was called outside of any span, and FLUORO_CONTEXT_MISSING asks for an error."""
 
 
 class WireError(FluoroError):

@@ -6,12 +6,13 @@ broken header never breaks the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 XRAY = "X-Amzn-Trace-Id"
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
+ENV_XRAY = "_X_AMZN_TRACE_ID"  # AWS's name in an environment; W3C's are TRACEPARENT and TRACESTATE
 
 MAX_EXTRAS = 256  # bytes of other items in X-Amzn-Trace-Id passed on, as AWS's SDK for Node does
 MAX_TRACESTATE = 512  # W3C asks for at least this much to be propagated
@@ -50,13 +51,38 @@ def extract(get: Callable[[str], str | None]) -> Parent | None:
 
 def inject(trace_id: bytes, span_id: int, sampled: bool, trace_state: str = "", extras: str = "") -> dict[str, str]:
     """The headers for an outgoing request, in both forms."""
-    headers = {
-        XRAY: write_xray(trace_id, span_id, sampled, extras),
-        TRACEPARENT: f"00-{trace_id.hex()}-{span_id:016x}-0{1 if sampled else 0}",
-    }
+    text = trace_id.hex()
+    ours = f"{span_id:016x}"
+    flag = "1" if sampled else "0"
+    xray = f"Root=1-{text[:8]}-{text[8:]};Parent={ours};Sampled={flag}"  # as `write_xray`, which would format twice
+    headers = {XRAY: f"{xray};{extras}" if extras else xray, TRACEPARENT: f"00-{text}-{ours}-0{flag}"}
     if trace_state:
         headers[TRACESTATE] = trace_state
     return headers
+
+
+def from_environment(environ: Mapping[str, str]) -> Parent | None:
+    """The caller of this whole process, from the environment it was started with: `_X_AMZN_TRACE_ID`, then TRACEPARENT.
+
+    None in AWS Lambda, which changes the first with every invocation: its handler reads it.
+    """
+    if "AWS_LAMBDA_FUNCTION_NAME" in environ:
+        return None
+    return extract(
+        {
+            XRAY: environ.get(ENV_XRAY),
+            TRACEPARENT: environ.get("TRACEPARENT"),
+            TRACESTATE: environ.get("TRACESTATE"),
+        }.get
+    )
+
+
+def to_environment(
+    trace_id: bytes, span_id: int, sampled: bool, trace_state: str = "", extras: str = ""
+) -> dict[str, str]:
+    """Variables for a process started in a span; what `from_environment` reads."""
+    headers = inject(trace_id, span_id, sampled, trace_state, extras)
+    return {ENV_XRAY if name == XRAY else name.upper(): value for name, value in headers.items()}
 
 
 def write_xray(trace_id: bytes, span_id: int, sampled: bool, extras: str = "") -> str:

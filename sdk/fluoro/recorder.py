@@ -18,6 +18,7 @@ from fluoro.causes import exception_records
 from fluoro.context import current_node
 from fluoro.model import Annotation, Cause, Kind, Segment
 from fluoro.propagation import Parent
+from fluoro.sampling.decision import Decision, Sampler
 
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = Kind
 
@@ -52,13 +53,27 @@ class Trace:
     """What the spans of one trace share in one process. One is made for each entry, not for each span.
 
     `sampled` is the decision that is propagated; `recording` is False too when nothing is installed to send to.
-    `service` is set when the entry's name is not the process's own.
+    `service` is set when the entry's name is not the process's own. `decision` is the sampler's, None when it was not
+    asked. Unsampled traces that carry nothing on share one object.
     """
 
-    __slots__ = ("_failed_in", "_failure", "asked", "extras", "recording", "sampled", "service", "trace_state")
+    __slots__ = (
+        "_failed_in",
+        "_failure",
+        "asked",
+        "decision",
+        "extras",
+        "recording",
+        "sampled",
+        "service",
+        "trace_state",
+    )
 
-    def __init__(self, sampled: bool, recording: bool, parent: Parent | None, service: str) -> None:
+    def __init__(
+        self, sampled: bool, recording: bool, parent: Parent | None, service: str, decision: Decision | None = None
+    ) -> None:
         self.sampled = sampled
+        self.decision = decision
         self.recording = recording
         self.service = service
         if parent is None:
@@ -204,13 +219,15 @@ class Recorder:
     Until then (`sink` is None) spans carry ids and are not recorded.
     """
 
-    __slots__ = ("flush", "origin", "sampler", "service_name", "sink")
+    __slots__ = ("caller", "flush", "naming", "origin", "sampler", "service_name", "sink")
 
     service_name: str
     origin: str
     sink: Callable[[Segment], None] | None
-    sampler: Callable[[bytes, str], bool] | None
+    sampler: Sampler | None
     flush: Callable[[float], bool] | None
+    naming: Callable[[str], str] | None
+    caller: Parent | None
 
     def __init__(self) -> None:
         self.configure()
@@ -221,17 +238,23 @@ class Recorder:
         service_name: str = "",
         origin: str = "",
         sink: Callable[[Segment], None] | None = None,
-        sampler: Callable[[bytes, str], bool] | None = None,
+        sampler: Sampler | None = None,
         flush: Callable[[float], bool] | None = None,
+        naming: Callable[[str], str] | None = None,
+        caller: Parent | None = None,
     ) -> None:
-        """Say who we are and where finished segments go. `sampler(trace id, operation)` decides on traces that nobody
-        upstream decided on; None records all of them. `flush(timeout in s)` waits until what went into `sink` is sent.
+        """Say who we are and where finished segments go. `sampler` decides on traces that nobody upstream decided on;
+        None records all of them. `flush(timeout in s)` waits until what went into `sink` is sent. `naming(Host header)`
+        names the service that a request was meant for, "" for our own. `caller` is who started this process; work that
+        no request or message brought belongs below it.
         """
         self.service_name = service_name
         self.origin = origin
         self.sink = sink
         self.sampler = sampler
         self.flush = flush
+        self.naming = naming
+        self.caller = caller
 
     def begin(self, name: str, operation: str = "", kind: Kind = INTERNAL, namespace: str = "") -> Span:
         """A child of the current span: a subsegment. Without a current span it starts a trace of its own.
@@ -270,12 +293,21 @@ class Recorder:
         _set_current(span)
         return span
 
-    def begin_segment(self, operation: str, kind: Kind = SERVER, parent: Parent | None = None, name: str = "") -> Span:
+    def begin_segment(
+        self,
+        operation: str,
+        kind: Kind = SERVER,
+        parent: Parent | None = None,
+        name: str = "",
+        method: str = "",
+        url: str = "",
+    ) -> Span:
         """The entry of a request or message: starts from `parent` or a new trace, never from the ambient span.
 
-        `name` is for a process that answers under several names; normally it is the service's own.
+        `name` is for a process that answers under several names; normally it is the service's own. `method` and `url`
+        are an HTTP request's, for the sampler.
         """
-        span = self._entry(operation, kind, parent, name, 0)
+        span = self._entry(operation, kind, parent, name, 0, method, url)
         span._previous = _current()  # noqa: SLF001
         _set_current(span)
         return span
@@ -334,22 +366,36 @@ class Recorder:
         return span
 
     def _root(self, name: str, operation: str, kind: Kind, namespace: str, at: int) -> Span:
+        caller = self.caller
         if not namespace and kind not in (CLIENT, PRODUCER):
-            return self._entry(name, kind, None, "", at)
+            return self._entry(name, kind, caller, "", at)
         forks.check()
-        trace_id = new_trace_id()
-        trace = self._new_trace(trace_id, operation or name, None, "")
-        segment = Segment(trace_id, _bits(64) or 1, 0, name, at or time_ns(), 0, kind, True, namespace, operation)
+        trace_id, parent_id = (new_trace_id(), 0) if caller is None else (caller.trace_id, caller.id)
+        trace = self._new_trace(trace_id, operation or name, caller, "")
+        segment = Segment(
+            trace_id, _bits(64) or 1, parent_id, name, at or time_ns(), 0, kind, True, namespace, operation
+        )
         return _span(segment, trace, trace.recording, _NOWHERE)
 
-    def _entry(self, operation: str, kind: Kind, parent: Parent | None, name: str, at: int) -> Span:
+    def _entry(
+        self,
+        operation: str,
+        kind: Kind,
+        parent: Parent | None,
+        name: str,
+        at: int,
+        method: str = "",
+        url: str = "",
+    ) -> Span:
         forks.check()
         own = self.service_name
         if parent is None:
             trace_id, parent_id = new_trace_id(), 0
         else:
             trace_id, parent_id = parent.trace_id, parent.id
-        trace = self._new_trace(trace_id, operation, parent, name if name and name != own else "")
+        trace = self._new_trace(trace_id, operation, parent, name if name and name != own else "", method, url)
+        if trace is _UNSAMPLED:  # nobody will read more than its ids
+            return _span(Segment(trace_id, _bits(64) or 1, parent_id, "", 0), trace, False, _NOWHERE)
         segment = Segment(
             trace_id, _bits(64) or 1, parent_id, name or own, at or time_ns(), 0, kind, False, "", operation
         )
@@ -357,14 +403,33 @@ class Recorder:
             segment.origin = self.origin
         if trace.trace_state:
             segment.trace_state = trace.trace_state
+        decision = trace.decision
+        if decision is not None and decision.rule and decision.sampled:
+            segment.aws = {"xray": {"sampling_rule_name": decision.rule}}
         return _span(segment, trace, trace.recording, _NOWHERE)
 
-    def _new_trace(self, trace_id: bytes, operation: str, parent: Parent | None, service: str) -> Trace:
+    def _new_trace(
+        self, trace_id: bytes, operation: str, parent: Parent | None, service: str, method: str = "", url: str = ""
+    ) -> Trace:
         sampled = parent.sampled if parent is not None else None
+        decision = None
         if sampled is None:
             sampler = self.sampler
-            sampled = True if sampler is None else sampler(trace_id, operation)
-        return Trace(sampled, sampled and self.sink is not None, parent, service)
+            if sampler is None:
+                sampled = True
+            else:
+                decision = sampler(trace_id, service or self.service_name, operation, method, url)
+                sampled = decision.sampled
+        if not sampled and (decision is None or decision.anomalous is None) and _carries_nothing(parent):
+            return _UNSAMPLED
+        return Trace(sampled, sampled and self.sink is not None, parent, service, decision)
+
+
+def _carries_nothing(parent: Parent | None) -> bool:
+    return parent is None or not (parent.asked or parent.trace_state or parent.extras)
+
+
+_UNSAMPLED = Trace(False, False, None, "")
 
 
 def _span(segment: Segment, trace: Trace, recording: bool, previous: Any) -> Span:
@@ -377,11 +442,33 @@ def _span(segment: Segment, trace: Trace, recording: bool, previous: Any) -> Spa
     return span
 
 
+_UNRECORDED = Trace(False, False, None, "")
+
+
+def _disown() -> None:
+    """In a forked child: the spans that were open at the fork are the parent's, which ends them. They stay parents here."""
+    node = _current()
+    while node is not None and node is not _NOWHERE:
+        span = node if type(node) is Span else node.span
+        if span is None:
+            return
+        span.recording = False
+        node = span._previous  # noqa: SLF001
+
+
+forks.in_child(_disown)
+
+
 def unrecorded() -> Span:
     """A span under which nothing is recorded, to set as the current node: for fluoro's own network calls."""
-    span = _span(Segment(new_trace_id(), new_span_id(), 0, "", 0), Trace(False, False, None, ""), False, _NOWHERE)
+    span = _span(Segment(new_trace_id(), new_span_id(), 0, "", 0), _UNRECORDED, False, _NOWHERE)
     span._ended = True  # noqa: SLF001
     return span
+
+
+def is_unrecorded(span: Span) -> bool:
+    """Whether `span` is one from `unrecorded`, or below it: not even trace headers belong into such a call."""
+    return span.trace is _UNRECORDED
 
 
 def new_trace_id() -> bytes:

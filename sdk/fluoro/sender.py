@@ -17,18 +17,19 @@ import os
 import sys
 from _random import Random
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from fluoro import __version__, diagnostics, forks
 from fluoro.context import current_node
-from fluoro.encoder import encode_batch
+from fluoro.detection import NOWHERE, Place
 from fluoro.model import Resource, Segment
+from fluoro.real_threads import original
 from fluoro.recorder import unrecorded
 from fluoro.settings import Settings
-from fluoro.transport import Reply
+from fluoro.transport import Transport
 
 MAX_QUEUE = 65_536
 MAX_QUEUE_BYTES = 64 * 1024 * 1024  # estimated from the size of what was encoded lately
@@ -43,14 +44,6 @@ _SMALLEST_QUEUE = BATCH
 _NEVER = float("inf")
 
 
-class Transport(Protocol):
-    """What the sender needs of `fluoro.transport`."""
-
-    def send(self, body: bytes, timeout_s: float | None = None) -> Reply: ...
-    def close(self) -> None: ...
-    def forget(self) -> None: ...
-
-
 class _Marker:
     """Put into the queue by `flush`; its lock is released when everything before it is settled."""
 
@@ -61,11 +54,14 @@ class _Marker:
 
 
 class Sender:
-    """One per process, made by `fluoro.install()`. `put` is the recorder's sink."""
+    """One per process, made by `fluoro.install()`. `put` is the recorder's sink. `place()` says where we run; it may take
+    its time, in the thread.
+    """
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(self, settings: Settings, transport: Transport, place: Callable[[], Place] = lambda: NOWHERE) -> None:
         self._settings = settings
         self._transport = transport
+        self._place = place
         self._jitter = Random()
         self._renew()
         forks.in_child(self._forked)
@@ -85,13 +81,14 @@ class Sender:
         self._started = False
         self._hurry_until = 0.0  # monotonic; before it nothing waits longer than it must
         self._deadline = _NEVER  # monotonic; set by `close`, after it nothing is tried again
+        self._origin = ""
         self._in_flight = 0
         self._full = 0  # dropped because the queue was full; written by the application's threads
-        self._sent = self._rejected = self._retries = self._batches = 0
+        self._sent = self._rejected = self._retries = self._batches = self._trimmed = 0
         self._dropped: dict[str, int] = {}
         # Real locks and a real thread, also after gevent's monkey.patch_all().
-        self._allocate_lock = _native("_thread", "allocate_lock")
-        self._sleep = _native("time", "sleep")
+        self._allocate_lock = original("_thread", "allocate_lock")
+        self._sleep = original("time", "sleep")
         self._bell = self._allocate_lock()  # a binary semaphore: released to wake the thread
         self._bell.acquire()
         self._starting = self._allocate_lock()
@@ -140,7 +137,9 @@ class Sender:
         self._ring()
 
     def statistics(self) -> dict[str, Any]:
-        """`recorded`, `sent`, `rejected`, `dropped` by reason, `queued`, `batches`, `retries`; of this process."""
+        """`recorded`, `sent`, `rejected`, `dropped` by reason, `queued`, `batches`, `retries`, `trimmed`; of this
+        process. Trimmed segments are sent ones that went without their largest parts, over UDP.
+        """
         dropped = dict(self._dropped)
         if self._full:
             dropped["queue full"] = self._full
@@ -153,6 +152,7 @@ class Sender:
             "queued": queued,
             "batches": self._batches,
             "retries": self._retries,
+            "trimmed": self._trimmed,
         }
 
     def _rouse(self) -> None:
@@ -169,7 +169,7 @@ class Sender:
         if not self._started and self._starting.acquire(False):
             self._started = True
             try:
-                _native("_thread", "start_new_thread")(self._main, ())
+                original("_thread", "start_new_thread")(self._main, ())
             except RuntimeError:
                 self._started = False
                 self._starting.release()
@@ -188,7 +188,7 @@ class Sender:
 
     def _main(self) -> None:
         current_node.set(unrecorded())  # so that nothing traces our own HTTP
-        queue, bell, resource = self._queue, self._bell, _resource(self._settings)
+        queue, bell, resource = self._queue, self._bell, self._describe()
         while queue or self._deadline == _NEVER:
             if not queue:
                 self._attention = True
@@ -209,7 +209,7 @@ class Sender:
         token = current_node.set(unrecorded())
         self._deadline = deadline
         try:
-            resource = _resource(self._settings)
+            resource = self._describe()
             while self._queue and monotonic() < deadline:
                 self._send_next(resource)
         finally:
@@ -238,18 +238,37 @@ class Sender:
         for marker in markers:
             marker.settled.release()
 
+    def _describe(self) -> Resource:
+        try:
+            place = self._place()
+        except Exception as error:  # noqa: BLE001  the thread must live
+            diagnostics.internal_error("sender.place", error)
+            place = NOWHERE
+        self._origin = place.origin
+        return _resource(self._settings, place)
+
     def _deliver(self, batch: list[Segment], resource: Resource) -> None:
-        body, lost = encode_batch(resource, batch, lambda: self._sleep(0))
+        origin = self._origin
+        if origin:
+            for segment in batch:
+                if not segment.subsegment and not segment.origin:
+                    segment.origin = origin
+        body, encoded_bytes, lost, trimmed = self._transport.encode(resource, batch, lambda: self._sleep(0))
         if lost:
             self._drop("not encodable", lost, "segments hold values that cannot be encoded")
+        if trimmed:
+            self._trimmed += trimmed
+            diagnostics.warn("trimmed", f"{trimmed} segments were too large for a datagram and went without some parts")
         size = len(batch) - lost
-        self._limit = max(_SMALLEST_QUEUE, min(MAX_QUEUE, MAX_QUEUE_BYTES * len(batch) // len(body)))
+        self._limit = max(_SMALLEST_QUEUE, min(MAX_QUEUE, MAX_QUEUE_BYTES * len(batch) // max(encoded_bytes, 1)))
         wait_s = _FIRST_WAIT_S
         while True:
             reply = self._transport.send(body, self._timeout_s())
             if reply.delivered:
                 self._batches += 1
-                self._sent += size - reply.rejected
+                self._sent += size - reply.rejected - reply.lost
+                if reply.lost:
+                    self._drop("not sent", reply.lost, reply.reason)
                 if reply.rejected:
                     self._rejected += reply.rejected
                     diagnostics.warn("rejected", f"the collector refused {reply.rejected} segments of a batch")
@@ -293,20 +312,14 @@ class Sender:
         diagnostics.warn(f"dropped {reason}", f"{segments} segments dropped: {detail}")
 
 
-def _native(module: str, name: str) -> Any:
-    """The function as it is without gevent's monkey patching."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
-    return getattr(import_module(module), name)
-
-
-def _resource(settings: Settings) -> Resource:
+def _resource(settings: Settings, place: Place) -> Resource:
     """The process we run in, in OpenTelemetry's resource names."""
+    found = {**place.attributes, **settings.attributes}
+    described_version = str(found.pop("service.version", ""))
     version = ".".join(str(part) for part in sys.version_info[:3])
     return Resource(
         settings.service_name,
-        settings.service_version,
+        settings.service_version or described_version,
         settings.environment,
         os.uname().nodename,
         {
@@ -316,6 +329,6 @@ def _resource(settings: Settings) -> Resource:
             "process.pid": os.getpid(),
             "process.runtime.name": sys.implementation.name,
             "process.runtime.version": version,
-            **settings.attributes,
+            **found,
         },
     )

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import fluoro
+from fluoro import activation, diagnostics
 from fluoro.recorder import recorder
 
 
@@ -89,3 +90,25 @@ def test_everything_is_safe_without_a_span_and_without_an_installation():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         fluoro.nothing  # noqa: B018
+
+
+def test_an_annotation_outside_of_any_span_does_what_the_setting_says(monkeypatch):
+    written: list[str] = []
+    monkeypatch.setattr(diagnostics, "warn", lambda _kind, message, **_: written.append(message))
+    monkeypatch.setattr(activation, "context_missing", "IGNORE_ERROR")
+    fluoro.annotate("a", 1)
+    assert written == []
+    monkeypatch.setattr(activation, "context_missing", "LOG_ERROR")
+    fluoro.annotate("a", 1)
+    fluoro.metadata("a", 1)
+    assert [message.split()[0] for message in written] == ["fluoro.annotate", "fluoro.metadata"]
+    monkeypatch.setattr(activation, "context_missing", "RUNTIME_ERROR")
+    with pytest.raises(fluoro.ContextMissing, match=r"fluoro\.span"):
+        fluoro.metadata("a", 1)
+
+
+def test_a_span_never_misses_its_context(spans, monkeypatch):
+    monkeypatch.setattr(activation, "context_missing", "RUNTIME_ERROR")
+    with fluoro.span("work"):
+        fluoro.annotate("a", 1)
+    assert spans.one().annotations == {"a": 1}

@@ -14,6 +14,7 @@ from fluoro.context import current_node
 from fluoro.model import Kind
 from fluoro.propagation import Parent
 from fluoro.recorder import CLIENT, CONSUMER, INTERNAL, PRODUCER, Recorder, Span, new_span_id, new_trace_id, recorder
+from fluoro.sampling import LEAVE, Decision
 
 CALLER = Parent(new_trace_id(), new_span_id(), sampled=True)
 
@@ -75,7 +76,12 @@ def test_an_entry_under_another_name_marks_what_is_below_it(spans):
 
 def test_what_is_left_undecided_upstream_is_sampled_here_and_a_decision_wins(spans):
     asked: list[str] = []
-    recorder.sampler = lambda _trace_id, operation: bool(asked.append(operation))
+
+    def leave(trace_id: bytes, service: str, operation: str, method: str, url: str) -> Decision:
+        asked.append(operation)
+        return LEAVE
+
+    recorder.sampler = leave
     with recorder.begin_segment("decided", parent=CALLER):
         pass
     with recorder.begin_segment("undecided", parent=CALLER._replace(sampled=None)) as span:

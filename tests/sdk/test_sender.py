@@ -87,6 +87,7 @@ def test_segments_arrive_once_and_in_order_with_their_resource(sender_to, sink):
         "queued": 0,
         "batches": len(sink.batches),
         "retries": 0,
+        "trimmed": 0,
     }
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fluoro.errors import SettingsError
-from fluoro.settings import Settings, program_name
+from fluoro.settings import Settings, daemon_addresses, program_name
 from fluoro.switch import is_enabled
 
 
@@ -65,7 +65,12 @@ def test_resource_attributes_are_split_and_kept():
         ("FLUORO_SAMPLE_RATE", "nan", "from 0 to 1"),
         ("FLUORO_ENDPOINT", "collector:4318", "http://HOST:PORT"),
         ("FLUORO_ENDPOINT", "127.0.0.1", "http://HOST:PORT"),
-        ("FLUORO_ENDPOINT", "grpc://collector:4317", "http://HOST:PORT"),
+        ("FLUORO_ENDPOINT", "https://collector:4317", "http://HOST:PORT"),
+        ("FLUORO_ENDPOINT", "udp://collector:2000/path", "udp://HOST:PORT"),
+        ("FLUORO_ENDPOINT", "grpc://", "grpc://HOST:PORT"),
+        ("FLUORO_SAMPLING_ENDPOINT", "udp://collector:2000", "http://HOST:PORT"),
+        ("FLUORO_CONTEXT_MISSING", "explode", "IGNORE_ERROR"),
+        ("FLUORO_DETECTORS", "ec2,azure", "all, none"),
         ("FLUORO_ENDPOINT", "http://:4318", "http://HOST:PORT"),
         ("FLUORO_ENDPOINT", "http://host:99999", "http://HOST:PORT"),
         ("FLUORO_ENDPOINT", "http://host:x", "http://HOST:PORT"),
@@ -128,6 +133,61 @@ def test_opentelemetrys_sampler_is_honoured_where_it_makes_sense(env, rate):
 )
 def test_a_program_names_its_service(argv, name):
     assert program_name(argv) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("127.0.0.1:2000", ("127.0.0.1:2000", "127.0.0.1:2000")),
+        ("tcp:a:2001 udp:b:2000", ("b:2000", "a:2001")),
+        ("udp:b:2000 tcp:a:2001", ("b:2000", "a:2001")),
+        ("udp:b:2000", None),
+        ("a:b", None),
+        ("a:0", None),
+        ("daemon", None),
+    ],
+)
+def test_a_daemons_address_in_all_its_forms(text, addresses):
+    assert daemon_addresses(text) == addresses
+
+
+@pytest.mark.parametrize(
+    ("env", "endpoint", "sampling"),
+    [
+        ({}, "http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+        ({"FLUORO_ENDPOINT": "grpc://c:4317"}, "grpc://c:4317", "http://c:4318"),
+        ({"FLUORO_ENDPOINT": "grpc://c"}, "grpc://c", "http://c:4318"),
+        ({"FLUORO_ENDPOINT": "grpc://c:50051"}, "grpc://c:50051", ""),
+        ({"FLUORO_ENDPOINT": "udp://d"}, "udp://d", "http://d:2000"),
+        ({"AWS_XRAY_DAEMON_ADDRESS": "tcp:a:2001 udp:b:2000"}, "udp://b:2000", "http://a:2001"),
+        ({"AWS_XRAY_DAEMON_ADDRESS": "d:2000", "FLUORO_ENDPOINT": "http://c:1"}, "http://c:1", "http://c:1"),
+        ({"AWS_XRAY_DAEMON_ADDRESS": "what"}, "http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+        ({"FLUORO_SAMPLE_RATE": "1"}, "http://127.0.0.1:4318", ""),
+        ({"OTEL_TRACES_SAMPLER": "xray"}, "http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+        ({"FLUORO_SAMPLE_RATE": "1", "FLUORO_SAMPLING_ENDPOINT": "http://s:1"}, "http://127.0.0.1:4318", "http://s:1"),
+        ({"FLUORO_SAMPLING_ENDPOINT": "none"}, "http://127.0.0.1:4318", ""),
+    ],
+)
+def test_where_to_send_and_whom_to_ask_for_rules(env, endpoint, sampling):
+    settings = read(**env)
+    assert (settings.endpoint, settings.sampling_endpoint) == (endpoint, sampling)
+
+
+def test_a_rate_and_rules_exclude_each_other():
+    assert read(FLUORO_SAMPLING_RULES="/rules.json").sampling_rules == "/rules.json"
+    with pytest.raises(SettingsError, match="one of them"):
+        read(FLUORO_SAMPLING_RULES="/rules.json", FLUORO_SAMPLE_RATE="0.5")
+
+
+def test_a_missing_context_and_the_places_to_look_for():
+    assert read().context_missing == "LOG_ERROR"
+    assert read(AWS_XRAY_CONTEXT_MISSING="ignore_error").context_missing == "IGNORE_ERROR"
+    assert read(AWS_XRAY_CONTEXT_MISSING="?").context_missing == "LOG_ERROR"
+    both = read(FLUORO_CONTEXT_MISSING="RUNTIME_ERROR", AWS_XRAY_CONTEXT_MISSING="IGNORE_ERROR")
+    assert both.context_missing == "RUNTIME_ERROR"
+    assert read().detectors == {"all"}
+    assert read(FLUORO_DETECTORS="none").detectors == frozenset()
+    assert read(FLUORO_DETECTORS="ec2, Lambda").detectors == {"ec2", "lambda"}
 
 
 def test_settings_cannot_be_changed():

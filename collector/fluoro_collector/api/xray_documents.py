@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from fluoro.model import Kind, Resource
-from fluoro_collector.decode.xray_document import to_document
+from fluoro.xray_document import to_document
 from fluoro_collector.query.ids import format_trace_id
 from fluoro_collector.query.trace import Placed, place
 from fluoro_collector.query.traces import SECOND

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from fluoro.aws_resource import origin_of_platform
 from fluoro.model import Cause, Event, ExceptionRecord, Kind, Link, Resource, Segment
 from fluoro.otel.semantics import apply, explain, is_segment
-from fluoro_collector.decode.aws_resource import origin_of_platform
 from fluoro_collector.decode.tracebacks import parse_traceback
 
 _KINDS = (Kind.INTERNAL, Kind.INTERNAL, Kind.SERVER, Kind.CLIENT, Kind.PRODUCER, Kind.CONSUMER)

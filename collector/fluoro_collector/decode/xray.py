@@ -1,4 +1,4 @@
-"""X-Ray segment documents (JSON) → segments. The writing direction is `xray_document`."""
+"""X-Ray segment documents (JSON) → segments. The writing direction is `fluoro.xray_document`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fluoro.aws_resource import attributes_of, origin_of_section
 from fluoro.model import Kind, Resource, Segment
 from fluoro_collector.decode import xray_sections as sections
-from fluoro_collector.decode.aws_resource import attributes_of, origin_of_section
 from fluoro_collector.decode.decoded import Decoded, Rejection
 from fluoro_collector.decode.plain import TooDeepError, plain
 
@@ -205,6 +205,14 @@ def _judge(segment: Segment, *, stated: bool) -> None:
 
 
 def _operation(segment: Segment) -> str:
+    """What was done. Our SDK says it over UDP in `metadata.fluoro`, X-Ray's documents having no field for it."""
+    metadata = segment.metadata or {}
+    own = metadata.get("fluoro", {})
+    if isinstance(own.get("operation"), str):
+        operation = sections.text(own.pop("operation"))
+        if not own:
+            segment.metadata = {name: values for name, values in metadata.items() if name != "fluoro"} or None
+        return operation
     if segment.namespace == "aws" and segment.aws:
         return sections.text(segment.aws.get("operation"))
     if segment.sql is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fluoro_collector.decode.xray_document import trace_id as format_trace_id
+from fluoro.xray_document import trace_id as format_trace_id
 
 __all__ = ["format_trace_id", "parse_trace_id"]
 

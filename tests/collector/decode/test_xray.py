@@ -120,6 +120,15 @@ def test_integers_beyond_64_bits_become_floats():
     assert segment.metadata == {"default": {"n": [1e30]}}
 
 
+def test_the_operation_that_our_sdk_sends_over_udp_is_read_back():
+    document = without(metadata={"fluoro": {"operation": "GET /orders/{id}", "trimmed": "stack"}})
+    [(_, [segment])] = decode([document]).batches
+    assert segment.operation == "GET /orders/{id}"
+    assert segment.metadata == {"fluoro": {"trimmed": "stack"}}
+    [(_, [other])] = decode([without(metadata={"fluoro": {"operation": 7}})]).batches
+    assert other.metadata == {"fluoro": {"operation": 7}}
+
+
 def test_metadata_that_nests_too_deeply_is_refused():
     value: Any = 1
     for _ in range(80):

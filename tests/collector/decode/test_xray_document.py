@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluoro.model import Cause, ExceptionRecord, Frame, Http, Kind, Link, Resource, Segment, Sql
+from fluoro.xray_document import to_document
 from fluoro_collector.decode.xray import decode
-from fluoro_collector.decode.xray_document import to_document
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 some = words.filter(bool)

@@ -1,12 +1,14 @@
-"""Segments → X-Ray segment documents, as AWS returns them. The reading direction is `xray`."""
+"""Segments → X-Ray segment documents, as AWS returns them. The reading direction is the
+collector's `decode.xray`. Pure functions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from fluoro.aws_resource import section_of
 from fluoro.model import Cause, ExceptionRecord, Http, Resource, Segment, Sql
-from fluoro_collector.decode.aws_resource import section_of
 
 _SECOND = 1_000_000_000
 # Resource attribute → key of a segment's `service`.
@@ -50,7 +52,10 @@ def to_document(
         service = _service(resource)
         if service:
             document["service"] = service
-        aws = section_of(resource.attributes, segment.origin) | aws
+        known = section_of(resource.attributes, segment.origin)
+        for key, value in known.items():
+            ours = aws.get(key)
+            aws[key] = value | ours if isinstance(value, dict) and isinstance(ours, dict) else ours or value
     if aws:
         document["aws"] = aws
     http = _http(segment.http) if segment.http else {}

@@ -1,38 +1,27 @@
 """One batch to the collector and its answer, over a connection that stays open. `http://` is the stdlib's client.
 
-Nothing is opened before the first batch, in the sender's thread: a forked child never shares its parent's connection.
 Everything is imported before: an import in that thread while the application forks would stay half done in the child.
 """
 
 from __future__ import annotations
 
 import http.client
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from fluoro.settings import check_endpoint
+from fluoro.transport.answer import MAX_RETRY_AFTER_S, Reply, native_batch, rejected_of
 from fluoro.wire import MEDIA_TYPE
 
 _PATH = "/v1/segments"
 _RETRY = frozenset({429, 502, 503, 504})
-_MAX_RETRY_AFTER_S = 60.0
-
-
-class Reply(NamedTuple):
-    """`delivered`, or `retry` (after at least `retry_after_s`), or refused for good. `reason` is one short line."""
-
-    delivered: bool
-    retry: bool = False
-    retry_after_s: float = 0.0
-    rejected: int = 0
-    too_large: bool = False
-    reason: str = ""
 
 
 class HttpTransport:
-    """Keeps one connection. Not for use by two threads at once."""
+    """Keeps one connection."""
+
+    encode = staticmethod(native_batch)
 
     def __init__(self, endpoint: str, timeout_s: float = 10.0) -> None:
         parts = urlsplit(check_endpoint(endpoint))
@@ -62,7 +51,6 @@ class HttpTransport:
                 return Reply(False, retry=True, reason=reason)
 
     def forget(self) -> None:
-        """In a forked child: the connection is the parent's, so it is dropped without a word to the server."""
         self._connection = None
 
     def close(self) -> None:
@@ -89,20 +77,13 @@ class HttpTransport:
 
 
 def _rejected(answer: bytes, content_type: str) -> int:
-    """How many segments of the batch the collector did not take; it took the batch, so an odd answer counts as none."""
-    decode = msgspec.json.decode if "json" in content_type else msgspec.msgpack.decode
-    try:
-        decoded = decode(answer)
-    except msgspec.DecodeError:
-        return 0
-    rejected = decoded.get("rejected") if isinstance(decoded, dict) else None
-    return len(rejected) if isinstance(rejected, list) else 0
+    return rejected_of(answer, msgspec.json.decode if "json" in content_type else msgspec.msgpack.decode)
 
 
 def _retry_after_s(header: str | None) -> float:
-    """Seconds; the form with a date is taken as none. At most a minute, so that a wrong answer does not silence us."""
+    """Seconds; the form with a date is taken as none. At most a minute."""
     try:
         seconds = float(header or 0)
     except ValueError:
         return 0.0
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if seconds == seconds else 0.0  # noqa: PLR0124  NaN
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if seconds == seconds else 0.0  # noqa: PLR0124  NaN

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from fluoro import __version__, activation, instrument, settings
 from fluoro.api import current_trace_id, flush, span, statistics
 from fluoro.instrument import Target
+from fluoro.otel import discovery
+from fluoro.otel.instrumentors import Foreign, covering
 from fluoro.recorder import recorder
 
 _ANSWER_S = 5.0
@@ -85,16 +87,26 @@ def findings() -> Iterator[Finding]:
             f"{target.distribution} {text}".strip() if several else text for target, text in installed
         )
         yield Finding(name, ", ".join(versions), next((state for state in states if state != "patched"), "traced"))
+    for found in discovery.installed(sys.path):
+        if found.modules and not covering(found, instrument.TABLE):
+            target = Foreign(found, found.modules[0])
+            state = _try(target)
+            text = next((text for each in found.instruments if (text := _installed(each))), "Python's own")
+            yield Finding(found.name, text, "traced by OpenTelemetry's package" if state == "patched" else state)
 
 
 def _version(target: Target) -> str:
     """The installed version; "Python's own"; or "" when there is none."""
     if not target.distribution:
         return "Python's own" if _exists(target.module) else ""
+    return _installed(target.distribution) or ("unknown" if _exists(target.module) else "")
+
+
+def _installed(distribution: str) -> str:
     try:
-        return version(target.distribution)
+        return version(distribution)
     except PackageNotFoundError:
-        return "unknown" if _exists(target.module) else ""
+        return ""
 
 
 def _exists(module: str) -> bool:
@@ -105,7 +117,7 @@ def _exists(module: str) -> bool:
 
 
 def _try(target: Target) -> str:
-    state = instrument.register.get(target.module)
+    state = instrument.register.get(target.key)
     if state is None:
         try:
             with warnings.catch_warnings():
@@ -113,7 +125,7 @@ def _try(target: Target) -> str:
                 import_module(target.module)
         except Exception as error:  # noqa: BLE001  a broken installation is a finding
             return f"NOT traced: it cannot be imported ({type(error).__name__}: {error})"
-        state = instrument.register.get(target.module, "its import went past fluoro")
+        state = instrument.register.get(target.key, "its import went past fluoro")
     if state == "patched":
         return state
     return "not traced: FLUORO_DISABLE names it" if state == "disabled" else f"NOT traced: {state}"
@@ -136,7 +148,7 @@ def _collector(endpoint: str) -> int:
         return 1
     _say(f"  {endpoint} took a test trace after {took_ms:.0f} ms")
     host = urlsplit(endpoint).hostname or "127.0.0.1"
-    _say(f"  look at it: http://{host}:{_DASHBOARD_PORT}/trace?id={trace_id}   (where `fluoro dashboard` runs)")
+    _say(f"  look at it: http://{host}:{_DASHBOARD_PORT}/trace?id={trace_id} (where `fluoro dashboard` runs)")
     return 0
 
 

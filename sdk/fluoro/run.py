@@ -31,6 +31,9 @@ def environment(environ: Mapping[str, str], *, service: str = "", endpoint: str 
         entries.append(str(root))
     entries += [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry and entry not in entries]
     env["PYTHONPATH"] = os.pathsep.join(entries)
+    # `fluoro run opentelemetry-instrument …`: that program puts its own start-up before ours, and loads these.
+    env.setdefault("OTEL_PYTHON_DISTRO", "fluoro")
+    env.setdefault("OTEL_PYTHON_CONFIGURATOR", "fluoro")
     if service:
         env["FLUORO_SERVICE_NAME"] = service
     if endpoint:

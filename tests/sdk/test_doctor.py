@@ -45,6 +45,7 @@ def test_everything_is_traced_and_the_collector_answers(sink: BatchSink) -> None
     code, output, errors = doctor(FLUORO_ENDPOINT=sink.url, FLUORO_SERVICE_NAME="shop")
     assert (code, errors) == (0, "")
     said = lines(output)
+    assert said.pop("jinja2") == "traced by OpenTelemetry's package"
     assert set(said) == {target.name for target in instrument.TABLE}  # all of them are installed where tests run
     assert set(said.values()) == {"traced"}
     (trace_id,) = {segment.trace_id.hex() for segment in sink.segments}

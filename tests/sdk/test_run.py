@@ -251,7 +251,7 @@ def test_an_interpreter_without_our_dependencies_says_so_once_and_runs_on(tmp_pa
     ("command", "env", "message"),
     [
         (("no-such-command",), {}, "`no-such-command` is not a command on PATH"),
-        (("--endpoint", "grpc://x:1", "python"), {}, "http://HOST:PORT"),
+        (("--endpoint", "https://x:1", "python"), {}, "http://HOST:PORT"),
         (("python",), {"FLUORO_DISABLE": "reqests"}, "FLUORO_DISABLE names reqests"),
         (("python",), {"FLUORO_ENABLED": "perhaps"}, "FLUORO_ENABLED is 'perhaps'"),
     ],

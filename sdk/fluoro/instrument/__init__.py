@@ -29,8 +29,9 @@ class Target:
     `name` is what FLUORO_DISABLE takes; rows of one library share it. Versions of `distribution` outside
     [`minimum`, `below`) are left alone; "" is no bound. `distribution` "" belongs to Python itself.
 
-    A `light` one begins no span, it only passes on what others began. Nearly every process imports its module, so it is
-    patched without setting up the recorder, and its patch imports nothing that costs.
+    A `light` one is of a module that many processes import and few use. So it is patched without setting up the recorder,
+    and its patch imports nothing that costs: it only passes on spans that others began, or begins to work with the first
+    call (`_first_use`).
     """
 
     __slots__ = ("below", "distribution", "light", "minimum", "module", "name", "patch")
@@ -54,24 +55,112 @@ class Target:
         self.below = below
         self.light = light
 
+    @property
+    def key(self) -> str:
+        """Its entry in `register`."""
+        return self.module
+
+    def apply(self, module: ModuleType) -> str:
+        """Patch `module`; "patched", or why not."""
+        return _apply(self, module)
+
 
 TABLE = (
     Target("requests", "requests", "fluoro.instrument.requests", "requests", "2.20"),
     Target("httpx", "httpx", "fluoro.instrument.httpx", "httpx", "0.24"),
+    Target("aiohttp", "aiohttp", "fluoro.instrument.aiohttp_client", "aiohttp", "3.8"),
+    Target("http.client", "http.client", "fluoro.instrument.http_client", light=True),
+    Target("tornado", "tornado.httpclient", "fluoro.instrument.tornado_client", "tornado", "6.1"),
+    Target("urllib", "urllib.request", "fluoro.instrument.urllib", light=True),
+    Target("urllib3", "urllib3", "fluoro.instrument.urllib3", "urllib3", "1.24"),
     Target("flask", "flask", "fluoro.instrument.flask", "flask", "2.2"),
+    Target("django", "django.core.handlers.base", "fluoro.instrument.django", "django", "3.2"),
+    Target("django", "django.core.handlers.wsgi", "fluoro.instrument.django", "django", "3.2"),
+    Target("django", "django.core.handlers.asgi", "fluoro.instrument.django", "django", "3.2"),
+    Target("django", "django.contrib.staticfiles.handlers", "fluoro.instrument.django", "django", "3.2"),
+    Target("django", "django.db.backends.sqlite3.base", "fluoro.instrument.django", "django", "3.2"),
+    Target("bottle", "bottle", "fluoro.instrument.bottle", "bottle", "0.12.19"),
+    Target("falcon", "falcon.app", "fluoro.instrument.falcon", "falcon", "3.0"),
+    Target("falcon", "falcon.asgi.app", "fluoro.instrument.falcon", "falcon", "3.0"),
+    Target("pyramid", "pyramid.router", "fluoro.instrument.pyramid", "pyramid", "1.10"),
+    Target("wsgi", "wsgiref.handlers", "fluoro.instrument.wsgiref", light=True),
+    Target("wsgi", "werkzeug.serving", "fluoro.instrument.wsgi", "werkzeug", "2.2"),
+    Target("wsgi", "gunicorn.workers.base", "fluoro.instrument.wsgi", "gunicorn", "20.1"),
+    Target("wsgi", "waitress.server", "fluoro.instrument.wsgi", "waitress", "2.0"),
+    Target("wsgi", "cheroot.wsgi", "fluoro.instrument.wsgi", "cheroot", "8.4"),
+    Target("wsgi", "gevent.pywsgi", "fluoro.instrument.wsgi", "gevent", "21.12"),
     Target("starlette", "starlette.applications", "fluoro.instrument.asgi", "starlette", "0.27"),
-    Target("starlette", "fastapi.applications", "fluoro.instrument.asgi", "fastapi", "0.100"),
+    Target("fastapi", "fastapi.applications", "fluoro.instrument.asgi", "fastapi", "0.100"),
+    Target("litestar", "litestar.app", "fluoro.instrument.litestar", "litestar", "2.12"),
+    Target("quart", "quart.app", "fluoro.instrument.quart", "quart", "0.18"),
+    Target("sanic", "sanic.app", "fluoro.instrument.sanic", "sanic", "22.12"),
+    Target("aiohttp", "aiohttp.web_protocol", "fluoro.instrument.aiohttp_server", "aiohttp", "3.8"),
+    Target("tornado", "tornado.web", "fluoro.instrument.tornado_server", "tornado", "6.1"),
+    Target("tornado", "tornado.websocket", "fluoro.instrument.tornado_server", "tornado", "6.1"),
+    Target("asgi", "uvicorn.config", "fluoro.instrument.asgi_servers", "uvicorn", "0.20"),
+    Target("asgi", "uvicorn.server", "fluoro.instrument.asgi_servers", "uvicorn", "0.20"),
+    Target("asgi", "hypercorn.app_wrappers", "fluoro.instrument.asgi_servers", "hypercorn", "0.14"),
     Target("botocore", "botocore.client", "fluoro.instrument.botocore", "botocore", "1.29"),
+    Target("botocore", "boto3.resources.action", "fluoro.instrument.boto3", "boto3", "1.26"),
+    Target("aiobotocore", "aiobotocore.client", "fluoro.instrument.aiobotocore", "aiobotocore", "2.5"),
+    Target("pynamodb", "pynamodb.connection.base", "fluoro.instrument.pynamodb", "pynamodb", "5.3.2"),
     Target("sqlite3", "sqlite3", "fluoro.instrument.sqlite3"),
+    Target("aiosqlite", "aiosqlite", "fluoro.instrument.aiosqlite", "aiosqlite", "0.17"),
+    Target("asyncpg", "asyncpg", "fluoro.instrument.asyncpg", "asyncpg", "0.27"),
+    Target(
+        "mysql-connector", "mysql.connector", "fluoro.instrument.mysql_connector", "mysql-connector-python", "8.0.29"
+    ),
+    Target("mysqlclient", "MySQLdb", "fluoro.instrument.mysqlclient", "mysqlclient", "2.1"),
+    Target("pg8000", "pg8000", "fluoro.instrument.pg8000", "pg8000", "1.29"),
+    Target("psycopg", "psycopg", "fluoro.instrument.psycopg", "psycopg", "3.1"),
+    Target("psycopg2", "psycopg2", "fluoro.instrument.psycopg2", "psycopg2", "2.9"),
+    Target("pymysql", "pymysql", "fluoro.instrument.pymysql", "pymysql", "1.0"),
+    Target("sqlalchemy", "sqlalchemy", "fluoro.instrument.sqlalchemy", "sqlalchemy", "1.4"),
+    Target("redis", "redis", "fluoro.instrument.redis", "redis", "4.0"),
+    Target("pymongo", "pymongo.monitoring", "fluoro.instrument.pymongo", "pymongo", "4.0"),
+    Target("celery", "celery.app.base", "fluoro.instrument.celery", "celery", "5.2"),
+    Target("celery", "celery.app.trace", "fluoro.instrument.celery_worker", "celery", "5.2"),
+    Target("celery", "celery.concurrency.prefork", "fluoro.instrument.celery_worker", "celery", "5.2"),
+    Target("celery", "kombu.messaging", "fluoro.instrument.kombu", "kombu", "5.2"),
+    Target("celery", "kombu.transport.redis", "fluoro.instrument.kombu", "kombu", "5.2"),
+    Target("grpc", "grpc", "fluoro.instrument.grpc_server", "grpcio", "1.50"),
+    Target("grpc", "grpc._channel", "fluoro.instrument.grpc_client", "grpcio", "1.50"),
+    Target("grpc", "grpc.aio._channel", "fluoro.instrument.grpc_client", "grpcio", "1.50"),
+    Target("lambda", "awslambdaric.bootstrap", "fluoro.instrument.aws_lambda", "awslambdaric", "2.0"),
     Target("threading", "threading", "fluoro.instrument.threading", light=True),
     Target("futures", "concurrent.futures.thread", "fluoro.instrument.futures", light=True),
     Target("futures", "concurrent.futures.process", "fluoro.instrument.futures", light=True),
     Target("gevent", "gevent", "fluoro.instrument.gevent", "gevent", "22.10", light=True),
     Target("logging", "logging", "fluoro.instrument.logging", light=True),
     Target("opentelemetry", "opentelemetry.trace", "fluoro.otel.provider", "opentelemetry-api", "1.26"),
+    Target(
+        "opentelemetry",
+        "opentelemetry.instrumentation.instrumentor",
+        "fluoro.otel.instrumentors",
+        "opentelemetry-instrumentation",
+    ),
+    Target(
+        "opentelemetry",
+        "opentelemetry.instrumentation.fastapi",
+        "fluoro.otel.instrumentors",
+        "opentelemetry-instrumentation-fastapi",
+    ),
+    Target(
+        "opentelemetry",
+        "opentelemetry.instrumentation.flask",
+        "fluoro.otel.instrumentors",
+        "opentelemetry-instrumentation-flask",
+    ),
+    Target(
+        "opentelemetry",
+        "opentelemetry.instrumentation.starlette",
+        "fluoro.otel.instrumentors",
+        "opentelemetry-instrumentation-starlette",
+    ),
 )
 
-# name of the target's module → "patched", "disabled", or why it was left alone. What `fluoro doctor` will show.
+# name of the target's module ("otel:" and the name of an OpenTelemetry instrumentor) → "patched", "disabled", or why it
+# was left alone. What `fluoro doctor` will show.
 register: dict[str, str] = {}
 
 
@@ -82,7 +171,7 @@ class _Finder:
     is as it was before the module is seen by anyone.
     """
 
-    def __init__(self, pending: dict[str, Target], start: Callable[[], bool]) -> None:
+    def __init__(self, pending: dict[str, list[Target]], start: Callable[[], bool]) -> None:
         self.pending = pending
         self.start = start
 
@@ -120,14 +209,12 @@ class _Finder:
 
     def imported(self, module: ModuleType) -> None:
         """Patch `module`, once. Never raises, except under test."""
-        target = self.pending.pop(module.__name__, None)
-        if target is None:
-            return
-        try:
-            register[target.module] = _apply(target, module) if target.light or self.start() else "fluoro is off"
-        except Exception as error:  # noqa: BLE001  the application's import must succeed
-            register[target.module] = diagnostics.describe(error)
-            diagnostics.internal_error(f"instrument.{target.name}", error)
+        for target in self.pending.pop(module.__name__, ()):
+            try:
+                register[target.key] = target.apply(module) if target.light or self.start() else "fluoro is off"
+            except Exception as error:  # noqa: BLE001  the application's import must succeed
+                register[target.key] = diagnostics.describe(error)
+                diagnostics.internal_error(f"instrument.{target.name}", error)
 
 
 _installed: list[_Finder] = []
@@ -141,12 +228,12 @@ def install(disabled: Collection[str], start: Callable[[], bool], table: Sequenc
     if _installed:
         return
     check_names(disabled, table)
-    pending = {}
-    for target in table:
+    pending: dict[str, list[Target]] = {}
+    for target in (*table, *_foreign(disabled, table)):
         if target.name in disabled:
-            register[target.module] = "disabled"
+            register[target.key] = "disabled"
         else:
-            pending[target.module] = target
+            pending.setdefault(target.module, []).append(target)
     finder = _Finder(pending, start)
     _installed.append(finder)
     sys.meta_path.insert(0, finder)
@@ -164,9 +251,29 @@ def start() -> bool:
 def check_names(disabled: Collection[str], table: Sequence[Target] = TABLE) -> None:
     """SettingsError if FLUORO_DISABLE names something that is not traced."""
     known = {target.name for target in table}
-    unknown = sorted(set(disabled) - known)
+    unknown = set(disabled) - known
     if unknown:
-        raise SettingsError(f"FLUORO_DISABLE names {', '.join(unknown)}; write some of: {', '.join(sorted(known))}")
+        from fluoro.otel import discovery, instrumentors
+
+        known |= instrumentors.KNOWN
+        unknown -= known | {found.name.lower() for found in discovery.installed(sys.path)}
+    if unknown:
+        raise SettingsError(
+            f"FLUORO_DISABLE names {', '.join(sorted(unknown))}; write some of: {', '.join(sorted(known))}"
+        )
+
+
+def _foreign(disabled: Collection[str], table: Sequence[Target]) -> Sequence[Target]:
+    """The rows for OpenTelemetry instrumentors that are installed."""
+    if table is not TABLE:
+        return ()
+    from fluoro.otel.instrumentors import plan
+
+    try:
+        return plan(disabled, table, sys.path)
+    except Exception as error:  # noqa: BLE001  other people's metadata; our own table still counts
+        diagnostics.internal_error("otel.plan", error)
+        return ()
 
 
 def uninstall() -> None:
@@ -175,6 +282,10 @@ def uninstall() -> None:
         finder = _installed.pop()
         if finder in sys.meta_path:
             sys.meta_path.remove(finder)
+    if "fluoro.otel.instrumentors" in sys.modules:
+        from fluoro.otel import instrumentors
+
+        instrumentors.stop()
     if "fluoro.instrument._replaced" in sys.modules:
         from fluoro.instrument import _replaced
 

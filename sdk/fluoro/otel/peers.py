@@ -40,15 +40,19 @@ _AWS_KEYS: tuple[tuple[str, str], ...] = (
     ("aws.lambda.function.name", "function_name"),
     ("aws.lambda.function_name", "function_name"),
     ("faas.invoked_name", "function_name"),
+    ("cloud.account.id", "account_id"),
+    ("aws.account_id", "account_id"),
     ("retry_attempts", "retries"),
 )
 _AWS_ATTRIBUTES = frozenset(attribute for attribute, _ in _AWS_KEYS)
+
+_MOMENTARY = ("messaging.destination.temporary", "messaging.destination.anonymous")
 
 _QUEUES = frozenset({"aws_sqs", "aws.sqs", "AmazonSQS"})
 _TOPICS = frozenset({"aws_sns", "aws.sns", "AmazonSNS"})
 
 # `db.system.name` (and the old `db.system`) of databases that speak SQL.
-_SQL_SYSTEMS = frozenset(
+SQL_SYSTEMS = frozenset(
     {
         "actian.ingres",
         "adabas",
@@ -185,7 +189,7 @@ def database(attributes: dict[str, Any]) -> tuple[str, Sql | None]:
     system = _text(attributes, "db.system.name") or _text(attributes, "db.system")
     namespace = _text(attributes, "db.namespace") or _text(attributes, "db.name")
     host = _text(attributes, "server.address") or _text(attributes, "net.peer.name") or _text(attributes, "net.peer.ip")
-    if system not in _SQL_SYSTEMS:
+    if system not in SQL_SYSTEMS:
         # Redis numbers its databases; "0" would say nothing.
         label = namespace if namespace and not namespace.isdigit() else system
         return (f"{label}@{host}" if host else label), None
@@ -222,10 +226,28 @@ def remote_name(attributes: dict[str, Any], url: str) -> str:
         if service:
             return service
     if "messaging.system" in attributes:
-        destination = _text(attributes, "messaging.destination.name") or _text(attributes, "messaging.destination")
+        destination = _destination_name(attributes)
         if destination:
             return destination
-    return address(attributes, url)
+    return address(attributes, url) or _text(attributes, "gen_ai.provider.name") or _text(attributes, "gen_ai.system")
+
+
+def remote_service(attributes: dict[str, Any]) -> str:
+    """What AWS's own distribution calls the other side, without its prefixes; taken out."""
+    name = _take(attributes, "aws.remote.service")
+    return name.removeprefix("AWS.SDK.").removeprefix("AWS::")
+
+
+def _destination_name(attributes: dict[str, Any]) -> str:
+    """The queue, topic or exchange. One that exists for a moment has a random name: then what broker it is on."""
+    template = _text(attributes, "messaging.destination.template")
+    if template:
+        return template
+    if any(attributes.get(key) is True for key in _MOMENTARY):
+        host = address(attributes)
+        system = _text(attributes, "messaging.system")
+        return f"{system}@{host}" if host else system
+    return _text(attributes, "messaging.destination.name") or _text(attributes, "messaging.destination")
 
 
 def address(attributes: dict[str, Any], url: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator, default_getter, default_setter
 from opentelemetry.trace import get_current_span, set_span_in_context
 
@@ -14,10 +15,13 @@ from fluoro.propagation import TRACEPARENT, TRACESTATE, XRAY, extract, inject
 
 
 class Propagator(TextMapPropagator):
-    """Reads `X-Amzn-Trace-Id`, else `traceparent`; writes both. `others` (baggage, B3, …) run first."""
+    """Reads `X-Amzn-Trace-Id`, else `traceparent`; writes both. `others` (baggage, B3, …) run first.
 
-    def __init__(self, others: TextMapPropagator) -> None:
-        self.others = others
+    OTEL_PROPAGATORS says which those are. `xray` and `fluoro` there mean this class, made without `others`.
+    """
+
+    def __init__(self, others: TextMapPropagator | None = None) -> None:
+        self.others = CompositePropagator([]) if others is None else others
 
     def extract(self, carrier: Any, context: Context | None = None, getter: Any = default_getter) -> Context:
         # The contract is to start from an empty context, not from the current one.

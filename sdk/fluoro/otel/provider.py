@@ -22,17 +22,19 @@ from fluoro import diagnostics
 from fluoro.context import current_node
 from fluoro.instrument import _patch
 from fluoro.model import Kind
-from fluoro.otel.context import AttachToken, Node, RuntimeContext, api_of, detach, remote_of
+from fluoro.otel.context import RuntimeContext, api_of, detach, hushed, is_call, make_current, remote_of
 from fluoro.otel.ids import UnsampledSpan
+from fluoro.otel.limits import Limits
 from fluoro.otel.propagation import Propagator
 from fluoro.otel.semantics import is_segment
-from fluoro.otel.span import Scope, Span, add_link
+from fluoro.otel.span import Scope, Span
 from fluoro.otel.values import copied
 from fluoro.propagation import Parent
 from fluoro.recorder import Span as LiveSpan
 from fluoro.recorder import recorder
 
 _INTERNAL = SpanKind.INTERNAL
+_OUTGOING = (Kind.CLIENT, Kind.PRODUCER)
 _KINDS = {kind: Kind(kind.value) for kind in SpanKind}
 _SPAN_KEY = trace.propagation._SPAN_KEY  # noqa: SLF001  the API has no other way to look without falling back
 
@@ -42,6 +44,7 @@ class TracerProvider(trace.TracerProvider):
 
     def __init__(self) -> None:
         self._processors: list[Any] = []
+        self._limits = Limits.from_env()
 
     def get_tracer(
         self,
@@ -50,7 +53,8 @@ class TracerProvider(trace.TracerProvider):
         schema_url: str | None = None,  # noqa: ARG002  the API's parameter
         attributes: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> Tracer:
-        return Tracer(Scope(instrumenting_module_name, instrumenting_library_version, self._processors, self.resource))
+        name, version = instrumenting_module_name, instrumenting_library_version
+        return Tracer(Scope(name, version, self._processors, self.resource, self._limits))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Call its `on_start` and `on_end` with our spans. What it raises, the application sees, as with the SDK."""
@@ -98,6 +102,11 @@ class Tracer(trace.Tracer):
         """A span that is not made current. Its parent is the span in `context` (default: the current one)."""
         above, remote, api = _parent(context)
         number = _KINDS.get(kind, Kind.INTERNAL)
+        if self._scope.instruments and number in _OUTGOING and type(api) is Span and api.live.recording:
+            # pika's writes one for each of its two layers, an LLM's client is written over an HTTP client's.
+            above = api.live
+            if is_call(api, above.segment.kind):
+                return UnsampledSpan(hushed(above))
         at = start_time or 0
         if remote is not None or above is None or number is Kind.SERVER or number is Kind.CONSUMER:
             live = _entry(str(name), number, above, remote, at)
@@ -105,14 +114,20 @@ class Tracer(trace.Tracer):
             live = recorder.start(str(name), "", number, above=above, at=at)
         if not live.recording:
             return UnsampledSpan(live)
-        span = Span(live, str(name), copied(attributes), self._scope, api)
+        given = copied(attributes)
+        excess = len(given) - self._scope.max_attributes
+        if excess > 0:
+            for key in list(given)[-excess:]:
+                del given[key]
+        span = Span(live, str(name), given, self._scope, api)
+        if excess > 0:
+            span._dropped_attributes = excess  # noqa: SLF001  class defaults spare every other span three stores
         if not record_exception:
-            span._record_exception = False  # noqa: SLF001  class defaults spare every other span two stores
+            span._record_exception = False  # noqa: SLF001
         if not set_status_on_exception:
             span._set_status_on_exception = False  # noqa: SLF001
         for link in links or ():
-            if link.context.is_valid:
-                add_link(live.segment, link.context, link.attributes)
+            span.add_link(link.context, link.attributes)
         for processor in self._scope.processors:
             processor.on_start(span, context)
         return span
@@ -150,7 +165,7 @@ class CurrentSpan:
     def __enter__(self) -> Any:
         span = self._span = self._tracer.start_span(*self._arguments)
         # On top of what is current: other keys of a context that was passed in do not become current, as in `use_span`.
-        self._token = AttachToken(Node(span.live, span, current_node.get(), None))
+        self._token = make_current(span)
         return span
 
     def __exit__(
@@ -229,7 +244,20 @@ def install() -> bool:
     _patch.replace(opentelemetry.context, "_RUNTIME_CONTEXT", RuntimeContext())
     _patch.replace(propagate, "_HTTP_TEXT_FORMAT", Propagator(propagate.get_global_textmap()))
     _patch.replace(trace, "_TRACER_PROVIDER", TracerProvider())
+    _patch.around(trace, "set_tracer_provider", lambda tracer_provider: tracer_provider, _handed_over)
     return True
+
+
+def _handed_over(_given: object, _result: object, _error: BaseException | None) -> None:
+    """Spans that stop arriving without a word would be looked for on our side."""
+    found = trace._TRACER_PROVIDER  # noqa: SLF001
+    if found is not None and not isinstance(found, TracerProvider):
+        diagnostics.warn(
+            "otel handed over",
+            f"the application set {type(found).__module__}.{type(found).__name__} as OpenTelemetry's provider: its spans "
+            "reach fluoro only if that exports them to fluoro's collector. Leave set_tracer_provider out to record them here",
+            every_s=float("inf"),
+        )
 
 
 def patch(module: ModuleType) -> None:  # noqa: ARG001  called when `opentelemetry.trace` has been imported

@@ -11,7 +11,7 @@ from base64 import b64encode
 from typing import Any
 
 from fluoro.model import Cause, ExceptionRecord, Http, Kind, Segment
-from fluoro.otel.peers import address, aws, database, is_aws, message_source, remote_name
+from fluoro.otel.peers import address, aws, database, is_aws, message_source, remote_name, remote_service
 
 MAX_NAME = 200
 MAX_ANNOTATIONS = 200
@@ -63,7 +63,10 @@ def apply(segment: Segment, span_name: str, attributes: dict[str, Any], service_
     kind = segment.kind
     if segment.annotations:
         attributes = segment.annotations | attributes
-    outgoing = kind in (_CLIENT, _PRODUCER)
+    # Elasticsearch's client calls a database in a span of kind INTERNAL.
+    outgoing = kind in (_CLIENT, _PRODUCER) or (
+        kind == Kind.INTERNAL and ("db.system.name" in attributes or "db.system" in attributes)
+    )
     if not _HTTP.isdisjoint(attributes):
         _http(segment, attributes, kind)
     if segment.subsegment:
@@ -149,7 +152,7 @@ def _outgoing(segment: Segment, span_name: str, attributes: dict[str, Any]) -> N
         return
     segment.namespace = "remote"
     segment.operation = span_name
-    chosen = pop(attributes, "peer.service", "service.peer.name", "aws.remote.service")
+    chosen = pop(attributes, "peer.service", "service.peer.name") or remote_service(attributes)
     if "db.system.name" in attributes or "db.system" in attributes:
         found, segment.sql = database(attributes)
         segment.name = chosen or found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from time import time_ns
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -19,6 +20,8 @@ from opentelemetry.trace import (
 from fluoro import diagnostics
 from fluoro.model import Event, Kind, Link, Segment
 from fluoro.otel.ids import span_context
+from fluoro.otel.limits import Limits, cut
+from fluoro.otel.redaction import redact
 from fluoro.otel.semantics import apply, explain
 from fluoro.otel.values import PLAIN, copied, plain
 from fluoro.recorder import Span as LiveSpan
@@ -41,6 +44,7 @@ class Span(ApiSpan):
     _status_text: str | None = None
     _span_context: SpanContext | None = None
     _end_time: int | None = None
+    _dropped_attributes = _dropped_events = _dropped_links = 0
 
     def __init__(
         self,
@@ -66,11 +70,16 @@ class Span(ApiSpan):
         return self.live.recording
 
     def set_attribute(self, key: str, value: Any) -> None:
-        if self.live.recording:
-            if value.__class__ in PLAIN and key.__class__ is str:
-                self._attributes[key] = value
-            elif value is not None:
-                self._attributes[str(key)] = plain(value)
+        if self.live.recording and value is not None:
+            if value.__class__ not in PLAIN:
+                value = plain(value)
+            if key.__class__ is not str:
+                key = str(key)
+            attributes = self._attributes
+            if len(attributes) < self._scope.max_attributes or key in attributes:
+                attributes[key] = value
+            else:
+                self._dropped_attributes += 1
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         for key, value in attributes.items():
@@ -78,16 +87,25 @@ class Span(ApiSpan):
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
         if self.live.recording:
-            event = Event(str(name), timestamp or time_ns(), copied(attributes) or None)
-            segment = self.live.segment
+            limits, segment = self._scope.limits, self.live.segment
             if segment.events is None:
-                segment.events = [event]
+                segment.events = []
+            if len(segment.events) < limits.events:
+                held = bounded(attributes, limits.event_attributes, limits.length)
+                segment.events.append(Event(str(name), timestamp or time_ns(), held))
             else:
-                segment.events.append(event)
+                self._dropped_events += 1
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self.live.recording and context is not None and context.is_valid:
-            add_link(self.live.segment, context, attributes)
+            limits, segment = self._scope.limits, self.live.segment
+            if segment.links is None:
+                segment.links = []
+            if len(segment.links) < limits.links:
+                held = bounded(attributes, limits.link_attributes, limits.length)
+                segment.links.append(Link(context.trace_id.to_bytes(16, "big"), context.span_id, held))
+            else:
+                self._dropped_links += 1
 
     def update_name(self, name: str) -> None:
         if self.live.recording:
@@ -111,14 +129,17 @@ class Span(ApiSpan):
         exception: BaseException,
         attributes: Mapping[str, Any] | None = None,
         timestamp: int | None = None,
-        escaped: bool = False,  # noqa: ARG002  the API's parameter
+        escaped: bool = False,
     ) -> None:
-        """The exception becomes the cause; attributes given with it are kept in an event."""
+        """The exception becomes the cause. What a cause has no place for (attributes, another time than the span's end,
+        "escaped") is kept in an event.
+        """
         live = self.live
         if live.recording:
             live.record_exception(exception, remote=live.segment.kind in (Kind.CLIENT, Kind.PRODUCER))
-            if attributes:
-                self.add_event("exception", attributes, timestamp)
+            if attributes or timestamp or escaped:
+                beside = {**(attributes or {}), "exception.escaped": True} if escaped else attributes
+                self.add_event("exception", beside, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         live = self.live
@@ -136,10 +157,25 @@ class Span(ApiSpan):
 
     def _translate(self, segment: Segment) -> None:
         failed = self._status_code is _ERROR
-        apply(segment, self._name, dict(self._attributes), segment.name, failed)
-        if failed and self._status_text and segment.cause is None:
-            explain(segment, self._status_text)
+        attributes = dict(self._attributes)
+        length = self._scope.limits.length
+        if length:
+            cut(attributes, length)
+        redact(attributes)
+        apply(segment, self._name, attributes, segment.name, failed)
+        if segment.cause is None:
+            if segment.events:
+                _explain_by_event(segment, segment.events)
+            if failed and self._status_text and segment.cause is None:
+                explain(segment, self._status_text)
         scope = self._scope.metadata
+        if self._dropped_attributes or self._dropped_events or self._dropped_links:
+            counts = {
+                "dropped_attributes_count": self._dropped_attributes,
+                "dropped_events_count": self._dropped_events,
+                "dropped_links_count": self._dropped_links,
+            }
+            scope = scope | {name: count for name, count in counts.items() if count}
         if scope:
             if segment.metadata is None:
                 segment.metadata = {"otel": scope}
@@ -220,18 +256,24 @@ class Span(ApiSpan):
 class Scope:
     """An instrumentation scope: what all spans of one tracer share. `metadata` goes into each segment, by reference."""
 
-    __slots__ = ("metadata", "name", "processors", "resource", "version")
+    __slots__ = ("instruments", "limits", "max_attributes", "metadata", "name", "processors", "resource", "version")
 
-    def __init__(self, name: str, version: str | None, processors: Sequence[Any], resource: Any) -> None:
+    def __init__(
+        self, name: str, version: str | None, processors: Sequence[Any], resource: Any, limits: Limits
+    ) -> None:
         self.name = name
         self.version = version
         self.processors = processors
         self.resource = resource
-        named = {"scope.name": name, "scope.version": version}
+        self.limits = limits
+        self.max_attributes = limits.attributes
+        # Whether a library's calls are recorded by it, and not an application's own steps.
+        self.instruments = name.startswith(("opentelemetry.instrumentation.", "opentelemetry.util.", "openinference."))
+        named: dict[str, Any] = {"scope.name": name, "scope.version": version}
         self.metadata = {key: value for key, value in named.items() if value}
 
 
-_NATIVE = Scope("fluoro", None, (), None)
+_NATIVE = Scope("fluoro", None, (), None, Limits())
 
 
 class NativeSpan(Span):
@@ -280,9 +322,22 @@ class NativeSpan(Span):
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
 
-def add_link(segment: Segment, context: SpanContext, attributes: Mapping[str, Any] | None) -> None:
-    link = Link(context.trace_id.to_bytes(16, "big"), context.span_id, copied(attributes) or None)
-    if segment.links is None:
-        segment.links = [link]
-    else:
-        segment.links.append(link)
+def _explain_by_event(segment: Segment, events: list[Event]) -> None:
+    """An exception that an instrumentation wrote as an event by itself; the event stays, with the stack it has as text."""
+    for event in events:
+        told = event.attributes or {}
+        if event.name == "exception" and ("exception.type" in told or "exception.message" in told):
+            explain(segment, str(told.get("exception.message", "")))
+            if segment.cause is not None:
+                segment.cause.exceptions[0].type = str(told.get("exception.type", ""))
+            return
+
+
+def bounded(attributes: Mapping[str, Any] | None, count: int, length: int) -> dict[str, Any] | None:
+    """The attributes of an event or a link; None if it has none."""
+    held = copied(attributes)
+    if len(held) > count:
+        held = dict(islice(held.items(), count))
+    if length:
+        cut(held, length)
+    return held or None

@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 
 import fluoro.otel.provider
 from fluoro.recorder import recorder
+from fluoro.sampling import LEAVE
 
 SDK = Path(__file__).parents[3] / "sdk"
 XRAY = "1-6543210f-000102030405060708090a0b"
@@ -71,6 +72,30 @@ def test_a_provider_that_the_application_sets_wins():
     """)
     assert output.splitlines()[:2] == ["Own", "False"]
     assert "OpenTelemetry spans stay with __main__.Own" in output
+
+
+def test_what_the_application_sets_later_is_said_once():
+    output = in_a_fresh_process("""
+        from opentelemetry import trace
+        import fluoro.otel.provider
+        class Own(trace.NoOpTracerProvider): pass
+        fluoro.otel.provider.install()
+        trace.set_tracer_provider(Own())
+    """)
+    assert output.count("WARNING") == 1
+    assert "the application set __main__.Own as OpenTelemetry's provider" in output
+
+
+def test_metrics_and_logs_stay_as_they_are():
+    output = in_a_fresh_process("""
+        from opentelemetry import metrics, _logs
+        before = metrics.get_meter_provider(), _logs.get_logger_provider()
+        import fluoro.otel.provider
+        fluoro.otel.provider.install()
+        assert before == (metrics.get_meter_provider(), _logs.get_logger_provider())
+        metrics.get_meter("lib").create_counter("n").add(1)
+    """)
+    assert output == ""
 
 
 def test_a_parallel_provider_of_opentelemetrys_own_nests_with_our_spans(otel):
@@ -146,7 +171,7 @@ def test_either_header_is_read(otel, tracer, headers, parent):
 
 
 def test_what_a_span_context_cannot_say_is_passed_on(otel, tracer):
-    recorder.sampler = lambda *_: False
+    recorder.sampler = lambda *_: LEAVE
     header = f"Root={XRAY};Parent=00000000000000aa;Sampled=?;Lineage=a:1"
     with tracer.start_as_current_span("GET /", propagate.extract({"X-Amzn-Trace-Id": header}), SpanKind.SERVER):
         carrier: dict[str, str] = {}

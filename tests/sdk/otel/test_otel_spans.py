@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from fluoro.recorder import recorder
+from fluoro.sampling import LEAVE
 
 
 def test_attributes_of_every_kind(otel, tracer):
@@ -161,13 +162,64 @@ def test_events_and_links(otel, tracer):
     assert segment.events[1].time >= segment.start
 
 
+def test_an_exception_written_as_an_event_is_the_cause(otel, tracer):
+    span = tracer.start_span("call", kind=SpanKind.CLIENT)
+    span.add_event("exception", {"exception.type": "app.Broken", "exception.message": "it broke"})
+    span.set_status(StatusCode.ERROR, "less")
+    span.end()
+    segment = otel.one()
+    [record] = segment.cause.exceptions
+    assert (record.type, record.message, record.remote, segment.fault) == ("app.Broken", "it broke", True, True)
+    assert [event.name for event in segment.events] == ["exception"]
+
+
+def test_escaped_and_the_time_are_kept(otel, tracer):
+    span, first, second = tracer.start_span("step"), ValueError("x"), ValueError("y")
+    span.record_exception(first, escaped=True)
+    span.record_exception(second, timestamp=9)
+    span.end()
+    segment = otel.one()
+    assert [event.attributes for event in segment.events] == [{"exception.escaped": True}, None]
+    assert segment.events[1].time == 9
+    assert [record.message for record in segment.cause.exceptions] == ["x", "y"]
+
+
+class Hostile(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def test_an_exception_that_cannot_be_read_passes_unchanged(otel, tracer):
+    with pytest.raises(Hostile), tracer.start_as_current_span("step"):
+        raise Hostile
+    segment = otel.one()
+    assert (segment.fault, segment.cause.exceptions[0].type.rpartition(".")[2]) == (True, "Hostile")
+
+
+def test_strange_arguments_do_not_reach_the_application(otel, tracer):
+    span = tracer.start_span(7, kind="CLIENT", attributes={1: object, "n": float("nan")}, links=())
+    span.set_attribute(2, [object()])
+    span.add_event(3, {4: {5}})
+    span.update_name(8)
+    span.end()
+    assert otel.one().operation == "8"
+
+
+def test_names_change_until_the_end(otel, tracer):
+    with tracer.start_as_current_span("GET") as span:
+        span.update_name("GET /orders/{id}")
+        assert span.name == "GET /orders/{id}"
+    span.update_name("late")
+    assert otel.one().operation == "GET /orders/{id}"
+
+
 def test_no_links_may_be_none(otel, tracer):
     tracer.start_span("step", links=None).end()
     assert otel.one().links is None
 
 
 def test_an_unsampled_trace_carries_ids_and_is_not_sent(otel, tracer):
-    recorder.sampler = lambda *_: False
+    recorder.sampler = lambda *_: LEAVE
     with tracer.start_as_current_span("GET /", kind=SpanKind.SERVER) as outer:
         assert isinstance(outer, NonRecordingSpan)
         assert not outer.is_recording()
@@ -196,6 +248,38 @@ def test_decorators(otel, tracer):
     assert asyncio.run(later(5)) == 5
     assert twice.__name__ == "twice"
     assert [segment.operation for segment in otel.take()] == ["sync", "sync", "async"]
+
+    @tracer.start_as_current_span("generator")
+    def numbers():
+        """As the API's own: the span is over when the generator has been made."""
+        assert trace.get_current_span() is trace.INVALID_SPAN
+        yield 1
+
+    @tracer.start_as_current_span("async generator")
+    async def later_numbers():
+        assert trace.get_current_span() is trace.INVALID_SPAN
+        yield 1
+
+    async def read() -> list[int]:
+        return [number async for number in later_numbers()]
+
+    assert list(numbers()) == [1]
+    assert asyncio.run(read()) == [1]
+    assert [segment.operation for segment in otel.take()] == ["generator", "async generator"]
+
+    class Shop:
+        @tracer.start_as_current_span("method", attributes={"n": 1})
+        def price(self) -> int:
+            return 8
+
+        @staticmethod
+        @tracer.start_as_current_span("static")
+        async def stock() -> int:
+            return 9
+
+    assert (Shop().price(), asyncio.run(Shop.stock())) == (8, 9)
+    assert asyncio.iscoroutinefunction(Shop.stock)
+    assert [segment.annotations for segment in otel.take(2)] == [{"n": 1}, None]
     with pytest.raises(AssertionError, match="boom"):
         tracer.start_as_current_span("failing")(_boom)()
     assert otel.one().fault

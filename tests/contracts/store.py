@@ -326,6 +326,12 @@ class StoreContract:
         assert resources.read(store.engine, [row.resource_id, 5]) == {row.resource_id: RESOURCE}
 
     # The kit runs on several engines, each in a class of its own: hence differing executors.
+    def test_an_annotation_that_is_no_number_of_json_comes_back(self, store: Store) -> None:
+        found = [_replace(full_segment(), annotations={"load": value}) for value in (math.inf, -math.inf, 1e300)]
+        store.insert([(RESOURCE, [_replace(one, id=number) for number, one in enumerate(found, 1)])])
+        rows = from_columns(store.engine.query(f"SELECT {READ_COLUMNS} FROM segments ORDER BY id"))
+        assert [row.segment.annotations for row in rows] == [one.annotations for one in found]
+
     @settings(
         max_examples=20,
         deadline=None,

@@ -328,7 +328,7 @@ def _row(
 def _typed(
     texts: dict[str, str], numbers: dict[str, float], odd: dict[str, list[str]] | None
 ) -> dict[str, Annotation] | None:
-    if not texts and not numbers:
+    if not texts and not numbers and not odd:
         return None if odd is None else {}
     found: dict[str, Annotation] = {}
     for key, text in texts.items():

@@ -28,6 +28,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing fluoro and what its tests need into $(VENV) (once; about three minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
+	@# It has no wheels: it is built against the C library of MariaDB or MySQL.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'mysqlclient>=2.2' 2>/dev/null || \
+	  echo "mysqlclient could not be built, so its tests are skipped (Debian: apt-get install gcc pkg-config libmariadb-dev)"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

@@ -110,6 +110,8 @@ OLDEST: dict[str, Floor] = {
         (f"{INSTRUMENT}/test_asgi_servers.py",),
     ),
     "fastapi": Floor(("fastapi==0.100.0", "uvicorn", "wsproto"), (f"{INSTRUMENT}/test_fastapi.py",)),
+    "lambda": Floor(("awslambdaric==2.0.0", "flask>=3"), (f"{INSTRUMENT}/test_lambda.py",)),
+    "threads": Floor(("gevent==22.10.2",), (f"{INSTRUMENT}/test_carry.py",)),
     "litestar": Floor(
         ("litestar==2.12.0", "sniffio", "annotated-types", "uvicorn", "wsproto"), (f"{INSTRUMENT}/test_litestar.py",)
     ),

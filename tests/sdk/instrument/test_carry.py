@@ -15,14 +15,9 @@ import gevent.threadpool
 import pytest
 
 from contracts.instrumented import instrumented
+from contracts.traced_work import work
 from fluoro.recorder import AFTERLIFE_NS, recorder
 from fluoro.testing import Spans
-
-
-def work(label: str = "work") -> tuple[bytes, int]:
-    """Do something traced; what it hung below."""
-    with recorder.begin(label) as span:
-        return span.segment.trace_id, span.segment.parent_id
 
 
 class TestThreads:

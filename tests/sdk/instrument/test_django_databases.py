@@ -8,6 +8,7 @@ from typing import Any
 from django.db.utils import ConnectionHandler
 
 import contracts.django_site  # noqa: F401  configures Django's settings, once for all of these tests
+import needed
 from contracts.instrumented import instrumented
 from contracts.sql_driver import counts, sql_of
 from fluoro.recorder import recorder
@@ -52,6 +53,7 @@ def test_postgresql(postgres_server: postgres.Postgres, spans: Spans) -> None:
 
 
 def test_mysql(mariadb_server: mariadb.MariaDB, spans: Spans) -> None:
+    needed.mysqlclient()
     host, port = mariadb_server
     with instrumented("mysqlclient"):
         work(

@@ -8,30 +8,20 @@ import mysql.connector
 import mysql.connector.cursor
 import pytest
 
-from contracts.sql_driver import SqlDriverContract, sql_of
+from contracts.mysql_driver import MySqlDriverContract
+from contracts.sql_driver import sql_of
 from fluoro.testing import Spans
-from servers.mariadb import DATABASE, PASSWORD, USER, MariaDB
 
 
-class TestPure(SqlDriverContract):
+class TestPure(MySqlDriverContract):
     pure = True
     library = "mysql-connector"
-    database = f"{DATABASE}@127.0.0.1"
-    database_type = "mysql"
-    placeholder = "%s"
-    error = mysql.connector.Error
-    refuses = mysql.connector.Error
-    user = USER
-    password = PASSWORD
-
-    @pytest.fixture(autouse=True)
-    def _server(self, mariadb_server: MariaDB) -> None:
-        self.server = mariadb_server
+    driver = mysql.connector
+    error = refuses = mysql.connector.Error
 
     def connect(self, **more: Any) -> Any:
-        host, port = self.server
         given = {"use_pure": self.pure, "charset": "utf8mb4", "collation": "utf8mb4_general_ci", **more}
-        return mysql.connector.connect(host=host, port=port, user=USER, password=PASSWORD, database=DATABASE, **given)
+        return super().connect(**given)
 
     def originals(self) -> list[Any]:
         return [vars(mysql.connector.cursor.MySQLCursor)[name] for name in ("execute", "executemany", "callproc")]
@@ -50,13 +40,6 @@ class TestPure(SqlDriverContract):
             assert cursor.fetchall() == []
             cursor.executemany("INSERT INTO orders VALUES (%s, %s)", [(1, "secret"), (2, "secret")])
         assert [call.operation for call in spans.take(2)] == ["SELECT orders", "INSERT orders"]
-
-    def test_a_double_quoted_string_is_a_string(self, connection: Any, spans: Spans) -> None:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute('SELECT `id` FROM `orders` WHERE buyer = "secret" AND concat("sec", "ret") = buyer')
-            assert list(cursor.fetchall()) == []
-        expected = "SELECT `id` FROM `orders` WHERE buyer = ? AND concat(?, …) = buyer"
-        assert sql_of(spans.one()).query == expected
 
     @pytest.mark.filterwarnings("ignore:Call to deprecated function stored_results:DeprecationWarning")
     def test_procedures(self, connection: Any, spans: Spans) -> None:

@@ -1,0 +1,1 @@
+"""In INSTALLED_APPS: configures the recorder from the setting XRAY_RECORDER."""

@@ -3,7 +3,7 @@
 #   make test     every test this machine can run; says what it skipped and why
 #   make test-all the same, then the long matrices: oldest libraries, every Python, servers that fork (an hour)
 #   make check    lint, types, architecture
-#   make bench    what a span costs here, beside its peers
+#   make bench    what a span costs here, beside its peers (ten minutes)
 #   make clean    remove .venv and caches
 
 PYTHON ?= python3
@@ -42,7 +42,7 @@ test: $(VENV)/.dev
 
 test-all: test
 	$(BIN)/python -m pytest -m matrix $(ARGS)
-	$(BIN)/nox
+	$(BIN)/nox --error-on-missing-interpreters
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -103,6 +103,22 @@ def set_up(settings: Settings) -> None:
         _setting_up = False
 
 
+def set_up_again(settings: Settings) -> None:
+    """`set_up` for a program that changes its mind in code. What was recorded before goes where it was meant to."""
+    global _central, sender  # noqa: PLW0603
+    before, polling = sender, _central
+    sender = _central = None
+    try:
+        set_up(settings)
+    except BaseException:
+        sender, _central = before, polling
+        raise
+    if polling is not None:
+        polling.close()
+    if before is not None and before.statistics()["queued"] == 0:  # otherwise it closes itself when the process ends
+        before.close()
+
+
 def _assemble(settings: Settings) -> None:
     global context_missing, sender  # noqa: PLW0603
     from fluoro.detection import Detection

@@ -15,12 +15,15 @@ from typing import Any, TypeVar, cast
 from msgspec import Struct
 
 from fluoro import activation, diagnostics, settings
+from fluoro.context import current_node
 from fluoro.errors import ContextMissing
 from fluoro.model import Annotation
 from fluoro.recorder import Span, recorder
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _begin = recorder.begin
+_current = current_node.get
+_set_current = current_node.set
 
 if activation.activated:  # `fluoro run`, in a program that uses no traced library before this
     activation.start()
@@ -38,7 +41,12 @@ class span(Struct, eq=False):  # noqa: N801  used like a function, as contextlib
     _live: Span | None = None
 
     def __enter__(self) -> Span:
-        self._live = live = _begin(self.name or "span")
+        outside = _current()
+        try:
+            self._live = live = _begin(self.name or "span")
+        except BaseException:  # by a signal handler: a block that is not entered is not left either
+            _set_current(outside)
+            raise
         return live
 
     def __exit__(

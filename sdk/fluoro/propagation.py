@@ -7,18 +7,18 @@ broken header never breaks the request.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 XRAY = "X-Amzn-Trace-Id"
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
+HEADERS = (XRAY, TRACEPARENT, TRACESTATE)
 ENV_XRAY = "_X_AMZN_TRACE_ID"  # AWS's name in an environment; W3C's are TRACEPARENT and TRACESTATE
 
 MAX_EXTRAS = 256  # bytes of other items in X-Amzn-Trace-Id passed on, as AWS's SDK for Node does
 MAX_TRACESTATE = 512  # W3C asks for at least this much to be propagated
 _MAX_HEADER = 8_192
 _ZERO_TRACE = bytes(16)
-_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class Parent(NamedTuple):
@@ -36,16 +36,19 @@ class Parent(NamedTuple):
     extras: str = ""
 
 
-def extract(get: Callable[[str], str | None]) -> Parent | None:
-    """The caller in a request's headers: X-Ray's first, then W3C's. `get(name)` returns a header's value or None."""
-    header = get(XRAY)
+def extract(get: Callable[[Any], str | None], names: tuple[Any, Any, Any] = HEADERS) -> Parent | None:
+    """The caller in a request's headers: X-Ray's first, then W3C's. `get(name)` returns a header's value or None; `names`
+    are what its carrier calls the three.
+    """
+    xray, traceparent, tracestate = names
+    header = get(xray)
     if header:
         parent = parse_xray(header)
         if parent is not None:
             return parent
-    header = get(TRACEPARENT)
+    header = get(traceparent)
     if header:
-        return parse_w3c(header, get(TRACESTATE) or "")
+        return parse_w3c(header, get(tracestate) or "")
     return None
 
 
@@ -101,6 +104,11 @@ def write_xray_answer(trace_id: bytes, sampled: bool, asked: bool) -> str:
 
 def parse_xray(header: str) -> Parent | None:
     """`Root` is required; a `Parent` that cannot be read counts as absent, and so does `Sampled`. `Self` is ignored."""
+    # Nearly every header looks like this; read by place it costs a third less.
+    if len(header) == 74 and (header[:5], header[40:48], header[64:73]) == ("Root=", ";Parent=", ";Sampled="):
+        trace_id, span, flag = parse_trace_id(header[5:40]), _from_hex(header[48:64], 8), header[73]
+        if trace_id != _ZERO_TRACE and span and flag in "01":
+            return Parent(trace_id, int.from_bytes(span, "big"), flag == "1")
     trace_id = _ZERO_TRACE
     span_id = 0
     sampled: bool | None = None
@@ -115,7 +123,7 @@ def parse_xray(header: str) -> Parent | None:
             case "root":
                 trace_id = parse_trace_id(value)
             case "parent":
-                span_id = int(value, 16) if len(value) == 16 and _HEX.issuperset(value) else 0
+                span_id = int.from_bytes(_from_hex(value, 8), "big")
             case "sampled":
                 sampled = {"1": True, "0": False}.get(value)
                 asked = value == "?"
@@ -134,10 +142,10 @@ def parse_w3c(traceparent: str, tracestate: str = "") -> Parent | None:
     if len(text) < 55 or (len(text) > 55 and (text[:2] == "00" or text[55] != "-")):
         return None
     version, trace, span, flags = text[:2], text[3:35], text[36:52], text[53:55]
-    if text[2] != "-" or text[35] != "-" or text[52] != "-" or not _HEX.issuperset(version + trace + span + flags):
+    if text[2] != "-" or text[35] != "-" or text[52] != "-" or not _from_hex(version + flags, 2):
         return None
-    trace_id, span_id = bytes.fromhex(trace), int(span, 16)
-    if version.lower() == "ff" or trace_id == _ZERO_TRACE or span_id == 0:
+    trace_id, span_id = _from_hex(trace, 16), int.from_bytes(_from_hex(span, 8), "big")
+    if version.lower() == "ff" or not trace_id or trace_id == _ZERO_TRACE or span_id == 0:
         return None
     state = tracestate.strip()
     if len(state) > MAX_TRACESTATE or not _printable(state):
@@ -147,10 +155,18 @@ def parse_w3c(traceparent: str, tracestate: str = "") -> Parent | None:
 
 def parse_trace_id(value: str) -> bytes:
     """`1-8hex-24hex` as 16 bytes; 16 zero bytes for anything else."""
-    digits = value[2:10] + value[11:]
-    if len(value) != 35 or value[:2] != "1-" or value[10] != "-" or not _HEX.issuperset(digits):
+    if len(value) != 35 or value[:2] != "1-" or value[10] != "-":
         return _ZERO_TRACE
-    return bytes.fromhex(digits)
+    return _from_hex(value[2:10] + value[11:], 16) or _ZERO_TRACE
+
+
+def _from_hex(digits: str, size: int) -> bytes:
+    """`digits` as `size` bytes; b"" for anything but hex digits, two for each byte."""
+    try:
+        found = bytes.fromhex(digits)
+    except ValueError:
+        return b""
+    return found if len(found) == size and len(digits) == 2 * size else b""  # `fromhex` skips spaces
 
 
 def _bounded(extras: list[str]) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from _random import Random  # the generator alone: `random` imports hashlib and costs ten times as much to load
 from collections.abc import Callable
-from time import time_ns
+from struct import Struct as Packer
+from time import time, time_ns
 from types import TracebackType
 from typing import Any
+
+from msgspec import Struct
 
 from fluoro import diagnostics, forks
 from fluoro.causes import exception_records
@@ -26,7 +29,7 @@ MAX_ANNOTATIONS = 200  # per segment; X-Ray indexes 50 per trace
 
 AFTERLIFE_NS = 60_000_000_000  # how long after its end a span is still the parent of what it started
 
-_SECOND = 1_000_000_000
+_trace_id = Packer(">IIQ").pack  # half of what arithmetic on 128-bit ints costs
 _current = current_node.get
 _set_current = current_node.set
 _random = Random()
@@ -49,43 +52,24 @@ class _Nowhere:
 _NOWHERE = _Nowhere()
 
 
-class Trace:
+class Trace(Struct, eq=False):
     """What the spans of one trace share in one process. One is made for each entry, not for each span.
 
     `sampled` is the decision that is propagated; `recording` is False too when nothing is installed to send to.
     `service` is set when the entry's name is not the process's own. `decision` is the sampler's, None when it was not
-    asked. Unsampled traces that carry nothing on share one object.
+    asked. `asked`, `trace_state` and `extras` are the caller's. Unsampled traces that carry nothing on share one object.
     """
 
-    __slots__ = (
-        "_failed_in",
-        "_failure",
-        "asked",
-        "decision",
-        "extras",
-        "recording",
-        "sampled",
-        "service",
-        "trace_state",
-    )
-
-    def __init__(
-        self, sampled: bool, recording: bool, parent: Parent | None, service: str, decision: Decision | None = None
-    ) -> None:
-        self.sampled = sampled
-        self.decision = decision
-        self.recording = recording
-        self.service = service
-        if parent is None:
-            self.asked = False
-            self.trace_state = self.extras = ""
-        else:
-            self.asked = parent.asked
-            self.trace_state = parent.trace_state
-            self.extras = parent.extras
-        # The exception recorded last: a fingerprint, its record's id, and whose child recorded it (see Span.fail).
-        self._failure: tuple[object, ...] = ()
-        self._failed_in: tuple[str, int] = ("", 0)
+    sampled: bool
+    recording: bool
+    service: str = ""
+    decision: Decision | None = None
+    asked: bool = False
+    trace_state: str = ""
+    extras: str = ""
+    # The exception recorded last: a fingerprint, its record's id, and whose child recorded it (see Span.fail).
+    _failure: tuple[object, ...] = ()
+    _failed_in: tuple[str, int] = ("", 0)
 
 
 class Span:
@@ -93,13 +77,15 @@ class Span:
 
     `recording` is False for an unsampled or ended span: then nothing written to it is sent; skip work that only fills
     it. `segment` may be written directly while recording. `trace` is shared with the other spans of the trace here.
+    `view` is what another API shows of this span (`fluoro.compat`); unset unless somebody asked for it.
     """
 
-    __slots__ = ("_ended", "_previous", "recording", "segment", "trace")
+    __slots__ = ("_ended", "_previous", "recording", "segment", "trace", "view")
 
     segment: Segment
     recording: bool
     trace: Trace
+    view: Any
 
     _previous: Any
     _ended: bool
@@ -123,10 +109,13 @@ class Span:
         """
         if self.recording:
             annotations = self.segment.annotations
-            if annotations is None:
-                self.segment.annotations = {key: value}
-            elif len(annotations) < 200 or key in annotations:  # MAX_ANNOTATIONS; a number here is one look-up less
-                annotations[key] = value
+            try:
+                if annotations is None:
+                    self.segment.annotations = {key: value}
+                elif len(annotations) < 200 or key in annotations:  # MAX_ANNOTATIONS; a number here is one look-up less
+                    annotations[key] = value
+            except Exception:  # noqa: BLE001  no key of a dict
+                self.annotate(_text(key), value)
 
     def metadata(self, key: str, value: Any, namespace: str = "default") -> None:
         """Attach any JSON-like `value`: shown with the segment, not searchable.
@@ -347,7 +336,14 @@ class Recorder:
         """The caller's span as a handle to hang children on. It is never sent, and ended from the start."""
         sampled = parent.sampled is not False
         segment = Segment(parent.trace_id, parent.id, 0, "", 0)
-        span = _span(segment, Trace(sampled, sampled and self.sink is not None, parent, ""), False, _NOWHERE)
+        trace = Trace(
+            sampled,
+            sampled and self.sink is not None,
+            asked=parent.asked,
+            trace_state=parent.trace_state,
+            extras=parent.extras,
+        )
+        span = _span(segment, trace, False, _NOWHERE)
         span._ended = True  # noqa: SLF001
         return span
 
@@ -396,9 +392,14 @@ class Recorder:
         trace = self._new_trace(trace_id, operation, parent, name if name and name != own else "", method, url)
         if trace is _UNSAMPLED:  # nobody will read more than its ids
             return _span(Segment(trace_id, _bits(64) or 1, parent_id, "", 0), trace, False, _NOWHERE)
-        segment = Segment(
+        span = Span()
+        span.segment = segment = Segment(
             trace_id, _bits(64) or 1, parent_id, name or own, at or time_ns(), 0, kind, False, "", operation
         )
+        span.trace = trace
+        span.recording = trace.recording
+        span._previous = _NOWHERE  # noqa: SLF001
+        span._ended = False  # noqa: SLF001
         if self.origin:
             segment.origin = self.origin
         if trace.trace_state:
@@ -406,7 +407,7 @@ class Recorder:
         decision = trace.decision
         if decision is not None and decision.rule and decision.sampled:
             segment.aws = {"xray": {"sampling_rule_name": decision.rule}}
-        return _span(segment, trace, trace.recording, _NOWHERE)
+        return span
 
     def _new_trace(
         self, trace_id: bytes, operation: str, parent: Parent | None, service: str, method: str = "", url: str = ""
@@ -420,16 +421,15 @@ class Recorder:
             else:
                 decision = sampler(trace_id, service or self.service_name, operation, method, url)
                 sampled = decision.sampled
-        if not sampled and (decision is None or decision.anomalous is None) and _carries_nothing(parent):
+        recording = sampled and self.sink is not None
+        if parent is not None and (parent.asked or parent.trace_state or parent.extras):
+            return Trace(sampled, recording, service, decision, parent.asked, parent.trace_state, parent.extras)
+        if not sampled and (decision is None or decision.anomalous is None):
             return _UNSAMPLED
-        return Trace(sampled, sampled and self.sink is not None, parent, service, decision)
+        return Trace(sampled, recording, service, decision)
 
 
-def _carries_nothing(parent: Parent | None) -> bool:
-    return parent is None or not (parent.asked or parent.trace_state or parent.extras)
-
-
-_UNSAMPLED = Trace(False, False, None, "")
+_UNSAMPLED = Trace(False, False)
 
 
 def _span(segment: Segment, trace: Trace, recording: bool, previous: Any) -> Span:
@@ -442,7 +442,7 @@ def _span(segment: Segment, trace: Trace, recording: bool, previous: Any) -> Spa
     return span
 
 
-_UNRECORDED = Trace(False, False, None, "")
+_UNRECORDED = Trace(False, False)
 
 
 def _disown() -> None:
@@ -473,7 +473,7 @@ def is_unrecorded(span: Span) -> bool:
 
 def new_trace_id() -> bytes:
     """16 bytes: the epoch second, then 96 random bits. Valid for X-Ray and W3C; neighbours in time sort together."""
-    return (time_ns() // _SECOND << 96 | _bits(96)).to_bytes(16, "big")
+    return _trace_id(int(time()), _bits(32), _bits(64))
 
 
 def new_span_id() -> int:
@@ -495,10 +495,10 @@ def _live(node: Any) -> Any:
 
 
 def _text(value: object) -> str:
-    if value.__class__ is str:
+    if type(value) is str:
         return value
     try:
-        return str(value)
+        return str.__str__(str(value))  # the plain string also of a subclass
     except Exception:  # noqa: BLE001  a hostile __str__ must not reach the application
         return f"({type(value).__name__} that cannot be read)"
 

@@ -41,15 +41,19 @@ EXIT_S = 2.0
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
 _SMALLEST_QUEUE = BATCH
+_BUSY = MAX_QUEUE // 8  # segments that wait; from there on being sent at all goes before the application's next slice
 _NEVER = float("inf")
 
 
 class _Marker:
-    """Put into the queue by `flush`; its lock is released when everything before it is settled."""
+    """Put into the queue by `flush`, which waits until `deadline` (monotonic); its lock is released when everything
+    before it is settled.
+    """
 
-    __slots__ = ("settled",)
+    __slots__ = ("deadline", "settled")
 
-    def __init__(self, settled: Any) -> None:
+    def __init__(self, deadline: float, settled: Any) -> None:
+        self.deadline = deadline
         self.settled = settled
 
 
@@ -79,7 +83,7 @@ class Sender:
         # True when the next `put` must do something: the thread has not started, or sleeps.
         self._attention = True
         self._started = False
-        self._hurry_until = 0.0  # monotonic; before it nothing waits longer than it must
+        self._flushes: set[_Marker] = set()  # while somebody waits in `flush` nothing waits longer than it must
         self._deadline = _NEVER  # monotonic; set by `close`, after it nothing is tried again
         self._origin = ""
         self._in_flight = 0
@@ -114,16 +118,18 @@ class Sender:
         """
         if not self._queue and not self._in_flight:
             return True
-        deadline = monotonic() + timeout_s
-        self._hurry_until = max(self._hurry_until, deadline)
-        if not self._start_thread():
-            return self._drain_here(deadline)
-        marker = _Marker(self._allocate_lock())
+        marker = _Marker(monotonic() + timeout_s, self._allocate_lock())
         marker.settled.acquire()
-        self._queue.append(marker)
-        self._ring()
-        settled: bool = marker.settled.acquire(True, max(0.0, timeout_s))
-        return settled
+        self._flushes.add(marker)
+        try:
+            if not self._start_thread():
+                return self._drain_here(marker.deadline)
+            self._queue.append(marker)
+            self._ring()
+            settled: bool = marker.settled.acquire(True, max(0.0, timeout_s))
+            return settled
+        finally:
+            self._flushes.discard(marker)
 
     def close(self) -> None:
         """The process ends, or tracing: wait at most two seconds for what is queued, say what could not be sent, and let
@@ -138,7 +144,8 @@ class Sender:
 
     def statistics(self) -> dict[str, Any]:
         """`recorded`, `sent`, `rejected`, `dropped` by reason, `queued`, `batches`, `retries`, `trimmed`; of this
-        process. Trimmed segments are sent ones that went without their largest parts, over UDP.
+        process. Trimmed segments are sent ones that went without their largest parts: over a megabyte, or over UDP what
+        fits a datagram.
         """
         dropped = dict(self._dropped)
         if self._full:
@@ -195,7 +202,7 @@ class Sender:
                 if not queue:
                     bell.acquire()
                 self._attention = False
-            if len(queue) < BATCH and monotonic() >= self._hurry_until:
+            if len(queue) < BATCH and monotonic() >= self._hurry_until():
                 bell.acquire(True, LINGER_S)
             self._send_next(resource)
         # Closed. What still comes starts a thread again.
@@ -238,6 +245,11 @@ class Sender:
         for marker in markers:
             marker.settled.release()
 
+    def _give_way(self) -> None:
+        """Between two chunks: offer the GIL, unless the application records faster than it can be sent like that."""
+        if len(self._queue) < _BUSY:
+            self._sleep(0)
+
     def _describe(self) -> Resource:
         try:
             place = self._place()
@@ -253,12 +265,12 @@ class Sender:
             for segment in batch:
                 if not segment.subsegment and not segment.origin:
                     segment.origin = origin
-        body, encoded_bytes, lost, trimmed = self._transport.encode(resource, batch, lambda: self._sleep(0))
+        body, encoded_bytes, lost, trimmed = self._transport.encode(resource, batch, self._give_way)
         if lost:
             self._drop("not encodable", lost, "segments hold values that cannot be encoded")
         if trimmed:
             self._trimmed += trimmed
-            diagnostics.warn("trimmed", f"{trimmed} segments were too large for a datagram and went without some parts")
+            diagnostics.warn("trimmed", f"{trimmed} segments were too large and went without some parts")
         size = len(batch) - lost
         self._limit = max(_SMALLEST_QUEUE, min(MAX_QUEUE, MAX_QUEUE_BYTES * len(batch) // max(encoded_bytes, 1)))
         wait_s = _FIRST_WAIT_S
@@ -295,13 +307,18 @@ class Sender:
         end = monotonic() + seconds
         while True:
             now = monotonic()
-            left = min(end - now, _FIRST_WAIT_S) if now < self._hurry_until else end - now
+            hurry = now < self._hurry_until()
+            left = min(end - now, _FIRST_WAIT_S) if hurry else end - now
             if left <= 0:
                 return
-            if now < self._hurry_until:
+            if hurry:
                 self._sleep(left)
                 return
             self._bell.acquire(True, left)  # a full batch rings too: then the wait goes on
+
+    def _hurry_until(self) -> float:
+        """The latest deadline of those that wait in `flush` now; 0 when nobody does."""
+        return max((marker.deadline for marker in tuple(self._flushes)), default=0.0)
 
     def _timeout_s(self) -> float | None:
         left = self._deadline - monotonic()

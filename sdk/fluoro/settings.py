@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sampling_endpoint: str = ""
     sampling_rules: str = ""
     dynamic_naming: str = ""
-    context_missing: str = LOG_ERROR
+    context_missing: str = IGNORE_ERROR
     detectors: frozenset[str] = frozenset({"all"})
 
     @classmethod
@@ -175,7 +175,7 @@ def _context_missing(env: Mapping[str, str]) -> str:
     if own and own not in CONTEXT_MISSING:
         raise SettingsError(f"FLUORO_CONTEXT_MISSING is {own!r}; write {', '.join(CONTEXT_MISSING)}")
     other = _first(env, "AWS_XRAY_CONTEXT_MISSING").upper()
-    return own or (other if other in CONTEXT_MISSING else LOG_ERROR)
+    return own or (other if other in CONTEXT_MISSING else IGNORE_ERROR)
 
 
 def _detectors(env: Mapping[str, str]) -> frozenset[str]:

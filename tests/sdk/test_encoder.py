@@ -70,9 +70,11 @@ def test_a_hostile_repr_costs_its_own_value():
 def test_what_cannot_be_saved_is_left_out_and_counted():
     broken = segment(annotations="no mapping")
     broken.annotations = Unreadable({"\ud800": 1})
-    body, lost = encode_batch(RESOURCE, [segment(), broken, segment(annotations={"\ud800": 1})])
+    nothing_to_save = segment()
+    nothing_to_save.id = 1 << 70
+    body, lost = encode_batch(RESOURCE, [segment(), broken, nothing_to_save, segment(annotations={"\ud800": 1})])
     assert lost == 1
-    assert [one.annotations for one in wire.decode_batch(body).segments] == [None, {"?": 1}]
+    assert [one.annotations for one in wire.decode_batch(body).segments] == [None, {"?": 1}, {"?": 1}]
 
 
 def test_annotations_are_brought_to_their_types_and_limits():

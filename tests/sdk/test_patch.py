@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -13,7 +15,7 @@ import pytest
 
 from fluoro import diagnostics, instrument
 from fluoro.errors import SettingsError
-from fluoro.instrument import Target, _patch
+from fluoro.instrument import Target, _patch, target
 
 # ---- _patch --------------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,29 @@ def test_wrap_passes_the_original_and_looks_like_it():
     assert Library().send(2, y=1) == 21
     assert inspect.signature(Library.send) == signature
     assert Library.send.__doc__ == "Its documentation."
+
+
+def test_a_plain_function_stays_one_for_whoever_looks():
+    spec = inspect.getfullargspec(Library.send)
+    _patch.wrap(Library, "send", lambda send, self, x, **named: send(self, x, **named))
+    assert inspect.isfunction(Library.send)
+    assert inspect.getfullargspec(Library.send) == spec
+    assert pickle.loads(pickle.dumps(Library.send)) is Library.send
+    with pytest.raises(TypeError):
+        Library().send()  # type: ignore[call-arg]
+
+
+def test_a_decorator_around_a_replacement_is_not_taken_for_one():
+    _patch.wrap(Library, "send", lambda send, *args: send(*args))
+
+    @functools.wraps(Library.send)
+    def decorated(*args: object) -> object:
+        return None
+
+    module = ModuleType("m")
+    module.send = decorated
+    assert _patch.is_patched(Library, "send")
+    assert not _patch.is_patched(module, "send")
 
 
 def test_static_and_class_methods_stay_what_they_are():
@@ -302,7 +327,7 @@ def test_versions_outside_the_range_are_left_alone(library, monkeypatch, minimum
     [("1.26.0", (1, 26, 0)), ("2.0rc1", (2, 0)), ("3.1.post2", (3, 1)), ("4", (4,)), ("x", ())],
 )
 def test_release_numbers(version, release):
-    assert instrument._release(version) == release
+    assert target.release(version) == release
 
 
 def test_an_unknown_name_to_disable_is_a_settings_error():

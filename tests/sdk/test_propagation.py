@@ -145,3 +145,11 @@ def test_a_trace_state_that_is_too_long_or_unprintable_is_left_out():
     assert parse_w3c(header, "a=1").trace_state == "a=1"
     assert parse_w3c(header, "a=" + "x" * 600).trace_state == ""
     assert parse_w3c(header, "a=\r\nEvil: 1").trace_state == ""
+
+
+@pytest.mark.parametrize("span", ["53995c3f42cd8ad8", "53995C3F42CD8AD8", "0000000000000000", "53995c3f42cd8adg"])
+@pytest.mark.parametrize("root", ["1-5759e988-bd862e3fe1be46a994272793", "2-5759e988-bd862e3fe1be46a994272793"])
+@pytest.mark.parametrize("flag", ["0", "1", "?", "2"])
+def test_the_usual_form_is_read_as_the_others_are(root, span, flag):
+    usual = f"Root={root};Parent={span};Sampled={flag}"
+    assert parse_xray(usual) == parse_xray(usual.replace(";", "; "))

@@ -225,7 +225,7 @@ def test_the_queue_is_bounded_in_bytes_too(sender_to, sink, monkeypatch):
     monkeypatch.setattr(sender, "MAX_QUEUE_BYTES", 2_000_000)
     out = sender_to(sink.url)
     for _ in range(10):
-        out.put(segment("x" * 1_000))
+        out.put(segment(metadata={"default": {"text": "x" * 1_000}}))
     assert out.flush()
     assert 1_000 < out._limit < 2_000
 
@@ -245,6 +245,31 @@ def test_a_flush_does_not_wait_out_a_long_retry(sender_to, sink, warnings):
     out.put(segment())
     sink.wait_for(lambda: out.statistics()["retries"] == 1)
     assert out.flush(10)
+    assert len(sink.segments) == 1
+
+
+def test_the_hurry_of_a_flush_ends_with_it(sender_to, sink):
+    out = sender_to(sink.url)
+    out.put(segment("one"))
+    assert out.flush(60)
+    began = time.monotonic()
+    out.put(segment("two"))
+    sink.wait_for(lambda: len(sink.segments) == 2)
+    assert time.monotonic() - began >= sender.LINGER_S * 0.9
+
+
+def test_a_short_flush_does_not_end_the_hurry_of_a_longer_one(sender_to, sink, warnings):
+    release = threading.Event()
+    sink.answers = [lambda: (release.wait(20), (503, {"Retry-After": "60"}, b""))[1]]
+    out = sender_to(sink.url)
+    out.put(segment())
+    long = threading.Thread(target=out.flush, args=(30,))
+    long.start()
+    sink.wait_for(lambda: len(out._flushes) == 1)
+    assert out.flush(0.01) is False
+    release.set()
+    long.join(20)
+    assert not long.is_alive()
     assert len(sink.segments) == 1
 
 

@@ -180,9 +180,9 @@ def test_a_rate_and_rules_exclude_each_other():
 
 
 def test_a_missing_context_and_the_places_to_look_for():
-    assert read().context_missing == "LOG_ERROR"
-    assert read(AWS_XRAY_CONTEXT_MISSING="ignore_error").context_missing == "IGNORE_ERROR"
-    assert read(AWS_XRAY_CONTEXT_MISSING="?").context_missing == "LOG_ERROR"
+    assert read().context_missing == "IGNORE_ERROR"
+    assert read(AWS_XRAY_CONTEXT_MISSING="log_error").context_missing == "LOG_ERROR"
+    assert read(AWS_XRAY_CONTEXT_MISSING="?").context_missing == "IGNORE_ERROR"
     both = read(FLUORO_CONTEXT_MISSING="RUNTIME_ERROR", AWS_XRAY_CONTEXT_MISSING="IGNORE_ERROR")
     assert both.context_missing == "RUNTIME_ERROR"
     assert read().detectors == {"all"}

@@ -16,13 +16,17 @@ from urllib.parse import quote
 from fluoro import propagation
 from fluoro.context import current_node
 from fluoro.instrument import _http
-from fluoro.instrument._patch import guarded, wrapped
+from fluoro.instrument._guarded import guarded, put_back
+from fluoro.instrument._patch import wrapped
 from fluoro.recorder import recorder
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _KEY = "fluoro.request"
+_NAMES = _http.HeaderNames(
+    (b"x-amzn-trace-id", b"traceparent", b"tracestate"), b"host", b"x-forwarded-for", b"user-agent"
+)
 
 # What servers and frameworks raise in an application whose client is gone. By name: none of them is imported here.
 _CLIENT_LEFT = frozenset({"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"})
@@ -43,6 +47,7 @@ class Request:
         "_status",
         "find_route",
         "mounted_at",
+        "quiet",
         "raised",
         "route",
         "span",
@@ -60,11 +65,13 @@ class Request:
         self.find_route: Callable[[], str] | None = None
         self.raised: BaseException | None = None
         peer = scope.get("client")
-        self.span = _http.server_span(self._method, _url(scope, self._headers), self._header, peer[0] if peer else "")
+        url = _url(scope, self._headers)
+        self.span = _http.server_span(self._method, url, self._header, peer[0] if peer else "", _NAMES)
+        self.quiet = _http.is_quiet(self.span)
         scope[_KEY] = self
 
-    def _header(self, name: str) -> str | None:
-        value = self._headers.get(name.lower().encode())
+    def _header(self, name: bytes) -> str | None:
+        value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -136,17 +143,22 @@ def begin(scope: Scope, send: Send) -> Request | None:
 
 async def serve(original: Callable[..., Any], app: Any, scope: Scope, receive: Any, send: Send) -> None:
     """The wrapper for the `__call__` of a framework's application class."""
-    served = begin(scope, send)
-    if served is None:
-        await original(app, scope, receive, send)
-        return
+    outside = current_node.get()
     try:
-        await original(app, scope, receive, served.send)
-    except BaseException as error:
-        served.failed(error)
+        served = begin(scope, send)
+        if served is None:
+            await original(app, scope, receive, send)
+            return
+        try:
+            await original(app, scope, receive, send if served.quiet else served.send)
+        except BaseException as error:
+            served.failed(error)
+            raise
+        finally:
+            served.left()
+    except BaseException:
+        put_back(outside)  # also where a signal handler raised between two steps of ours
         raise
-    finally:
-        served.left()
 
 
 def traced(app: Any) -> Any:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluoro import propagation
 from fluoro.context import current_node
 from fluoro.model import Http, Kind, Segment
-from fluoro.recorder import Span, is_unrecorded, recorder
+from fluoro.recorder import SERVER, Span, is_unrecorded, recorder
 
 MAX_URL = 2_000  # characters of a recorded URL
+MAX_AUTHORITY = (
+    262  # a host name has at most 253 characters; what is longer leads nowhere, and would be kept in a cache
+)
 MAX_USER_AGENT = 250  # X-Ray's limit
 UNMATCHED = "unmatched"
 INTERNAL_ERROR = 1011  # the websocket close code of a server that cannot go on, RFC 6455 §7.4.1
@@ -145,7 +148,7 @@ def target(url: str) -> tuple[str, str]:
     if not separator:
         return "unknown", ""
     authority, slash, path = rest.partition("#")[0].partition("?")[0].partition("/")
-    authority = authority.rpartition("@")[2]
+    authority = authority.rpartition("@")[2][:MAX_AUTHORITY]
     return host_name(scheme, authority), f"{scheme}://{authority}{slash}{path}"[:MAX_URL]
 
 
@@ -185,16 +188,45 @@ def xray_header(span: Span) -> str:
 # --- server ---
 
 
-def server_span(method: str, url: str, get: Callable[[str], str | None], peer: str) -> Span:
-    """Begin to serve a request. `get` reads its headers, `peer` is the address of the connection's other end."""
+class HeaderNames(NamedTuple):
+    """What a protocol calls the headers that every request is asked for."""
+
+    trace: tuple[Any, Any, Any]
+    host: Any
+    forwarded: Any
+    agent: Any
+
+
+HTTP_NAMES = HeaderNames(propagation.HEADERS, "Host", "X-Forwarded-For", "User-Agent")
+
+
+def server_span(
+    method: str, url: str, get: Callable[[Any], str | None], peer: str, names: HeaderNames = HTTP_NAMES
+) -> Span:
+    """Begin to serve a request. `get` reads its headers by `names`, `peer` is the address of the connection's other end."""
+    trace, host, forwarded, agent = names
     naming = recorder.naming
-    name = naming(get("Host") or "") if naming is not None else ""
-    span = recorder.begin_segment(known_method(method), Kind.SERVER, propagation.extract(get), name, method, url)
+    name = naming(get(host) or "") if naming is not None else ""
+    parent = propagation.extract(get, trace)
+    span = recorder.begin_segment(method if method in _METHODS else "OTHER", SERVER, parent, name, method, url)
     if span.recording:
-        forwarded = (get("X-Forwarded-For") or "").partition(",")[0].strip()
-        agent = (get("User-Agent") or "")[:MAX_USER_AGENT]
-        span.segment.http = Http(method[:32], url[:MAX_URL], 0, -1, agent, (forwarded or peer)[:64], bool(forwarded))
+        via = get(forwarded)
+        if via:
+            via = via.partition(",")[0].strip()
+        client = get(agent) or ""
+        if len(url) > MAX_URL:
+            url = url[:MAX_URL]
+        span.segment.http = Http(method[:32], url, 0, -1, client[:MAX_USER_AGENT], (via or peer)[:64], bool(via))
     return span
+
+
+def is_quiet(span: Span) -> bool:
+    """Whether nothing of the answer matters: the request is not recorded, its caller does not ask for our decision, and no
+    sampling rule counts its faults.
+    """
+    trace = span.trace
+    decision = trace.decision
+    return not (trace.recording or trace.asked or (decision is not None and decision.anomalous is not None))
 
 
 def serving(node: Any) -> Span | None:
@@ -209,8 +241,10 @@ def serving(node: Any) -> Span | None:
 
 def note_route(span: Span | None, route: str) -> None:
     """Somebody inside the request `span` matched `route` (a template). The last one, the innermost, counts."""
-    if span is not None and span.recording and span.segment.http is not None:
-        span.segment.http.route = route
+    if span is not None and span.recording:
+        http = span.segment.http
+        if http is not None:
+            http.route = route
 
 
 def record_answer(span: Span, method: str, route: str, status: int, length: object) -> None:
@@ -223,13 +257,16 @@ def record_answer(span: Span, method: str, route: str, status: int, length: obje
     if not span.recording:
         return
     segment = span.segment
-    if segment.http is not None:
-        route = segment.http.route or route
+    http = segment.http
+    if http is not None:
+        route = http.route or route
+        http.status = status
+        http.route = route
+        if length is not None:
+            http.content_length = content_length(length)
     segment.operation = f"{method if method == WEBSOCKET else known_method(method)} {route or UNMATCHED}"
-    if segment.http is not None:
-        segment.http.status, segment.http.content_length = status, content_length(length)
-        segment.http.route = route
-    record_status(segment, status)
+    if status >= 400:
+        record_status(segment, status)
 
 
 def answer_header(span: Span) -> str | None:

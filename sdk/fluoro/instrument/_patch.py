@@ -23,12 +23,16 @@ from typing import Any
 
 from wrapt import FunctionWrapper
 
-from fluoro.instrument._guarded import guarded
-from fluoro.instrument._replaced import patched_count, replace, undo_all, undo_since
+from fluoro.context import current_node
+from fluoro.instrument._guarded import guarded, place, put_back, report
+from fluoro.instrument._replaced import patched_count, plainly, replace, undo_all, undo_since
+from fluoro.recorder import Span
 
 __all__ = ["around", "guarded", "is_patched", "patched_count", "replace", "undo_all", "undo_since", "wrap", "wrapped"]
 
 _ABSENT = object()
+_FLAVOURED = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
+_current = current_node.get
 
 
 def around(
@@ -36,6 +40,8 @@ def around(
     name: str,
     before: Callable[..., Any],
     after: Callable[[Any, Any, BaseException | None], None],
+    *,
+    remade: bool = False,
 ) -> bool:
     """Call `before(*args, **kwargs)`, then the original with the same arguments, then
     `after(state, result, error)`; `state` is what `before` returned. A coroutine function is awaited in between.
@@ -43,40 +49,72 @@ def around(
     When `before` returns None (nothing to trace, or it failed) `after` is not called. `before` may change arguments in
     place (add a header); bugs in either are logged once and go no further. False if it was patched already.
     """
-    before, after = guarded(before), guarded(after)
 
     def call(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        state = before(*args, **kwargs)
+        outside = _current()
+        try:
+            state = before(*args, **kwargs)
+        except BaseException as bug:  # noqa: BLE001  goes on if it is none of ours
+            state = None
+            _failed(before, bug, None, outside)
         if state is None:
             return original(*args, **kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            after(state, None, error)
+            try:
+                after(state, None, error)
+            except BaseException as bug:  # noqa: BLE001
+                _failed(after, bug, state, outside)
             raise
-        after(state, result, None)
+        try:
+            after(state, result, None)
+        except BaseException as bug:  # noqa: BLE001
+            _failed(after, bug, state, outside)
         return result
 
     async def call_async(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        state = before(*args, **kwargs)
+        outside = _current()
+        try:
+            state = before(*args, **kwargs)
+        except BaseException as bug:  # noqa: BLE001
+            state = None
+            _failed(before, bug, None, outside)
         if state is None:
             return await original(*args, **kwargs)
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            after(state, None, error)
+            try:
+                after(state, None, error)
+            except BaseException as bug:  # noqa: BLE001
+                _failed(after, bug, state, outside)
             raise
-        after(state, result, None)
+        try:
+            after(state, result, None)
+        except BaseException as bug:  # noqa: BLE001
+            _failed(after, bug, state, outside)
         return result
 
-    return wrap(owner, name, call_async if iscoroutinefunction(getattr(owner, name)) else call)
+    return wrap(owner, name, call_async if iscoroutinefunction(getattr(owner, name)) else call, remade=remade)
 
 
-def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
+def _failed(ours: Callable[..., Any], bug: BaseException, state: Any, outside: Any) -> None:
+    """`ours` was left by `bug`: by one of its own, which is reported, or by what a signal handler raised in it, which goes
+    on. Either way the call's span ends, without what could not be read, and is not left current.
+    """
+    put_back(outside)
+    span = getattr(state, "span", None)  # of a Span: itself
+    if type(span) is Span:
+        span.end()
+    report(place(ours), bug)
+
+
+def wrap(owner: Any, name: str, wrapper: Callable[..., Any], *, remade: bool = False) -> bool:
     """Put `wrapper(original, *args, **kwargs)` in the place of `owner.name`; for a method `args[0]` is the instance.
 
     `owner` is a module or a class, the target a function, method, static or class method. False if it was patched already; AttributeError if there is no such name, so that the
-    instrumentation disables itself.
+    instrumentation disables itself. `remade`: see `replace`.
     """
     if is_patched(owner, name):
         return False
@@ -85,9 +123,11 @@ def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> bool:
     original = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
 
     if type(found) is FunctionType and not found.__code__.co_flags & _FLAVOURED:
-        replace(owner, name, _plain(found, wrapper))
+        call = _plain(found, wrapper)
+        replace(owner, name, call, lambda: _retire(call), remade=remade)
     else:
-        replace(owner, name, FunctionWrapper(found, _on_call(original, wrapper)))
+        call = _on_call(original, wrapper)
+        replace(owner, name, FunctionWrapper(found, call), lambda: _retire(call), remade=remade)
     return True
 
 
@@ -107,7 +147,13 @@ def is_patched(owner: Any, name: str) -> bool:
 
 def _plain(original: Any, wrapper: Callable[..., Any]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        return wrapper(original, *args, **kwargs)
+        outside = _current()
+        try:
+            return wrapper(original, *args, **kwargs)
+        except BaseException:
+            # Also where a signal handler raised between two steps of ours: a call that failed leaves nothing current.
+            put_back(outside)
+            raise
 
     update_wrapper(call, original)
     call.__signature__ = signature(original)  # type: ignore[attr-defined]  # `getfullargspec` looks nowhere else
@@ -116,22 +162,39 @@ def _plain(original: Any, wrapper: Callable[..., Any]) -> Any:
 
 def _on_call(original: Any, wrapper: Callable[..., Any]) -> Any:
     def call(_bound: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if instance is None:
-            return wrapper(original, *args, **kwargs)
-        return wrapper(original, instance, *args, **kwargs)
+        outside = _current()
+        try:
+            if instance is None:
+                return wrapper(original, *args, **kwargs)
+            return wrapper(original, instance, *args, **kwargs)
+        except BaseException:
+            put_back(outside)
+            raise
 
     return call
 
 
 def _on_handed(wrapper: Callable[..., Any]) -> Any:
     def call(original: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return wrapper(original, *args, **kwargs)
+        outside = _current()
+        try:
+            return wrapper(original, *args, **kwargs)
+        except BaseException:
+            put_back(outside)
+            raise
 
     return call
 
 
+def _retire(call: Any) -> None:
+    """From now on it only calls the original: what somebody else has put around it cannot be taken apart."""
+    call.__closure__[call.__code__.co_freevars.index("wrapper")].cell_contents = plainly
+
+
 # A replacement is known by its code: an attribute would be copied by every decorator that is put around it.
-_OURS = frozenset(make(None, None).__code__ for make in (_plain_code, _on_call)) | {_on_handed(None).__code__}
+_OURS = frozenset(
+    call.__code__ for call in (_plain(is_patched, is_patched), _on_call(None, is_patched), _on_handed(is_patched))
+)
 
 
 def _is_ours(value: Any) -> bool:

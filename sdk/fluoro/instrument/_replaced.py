@@ -16,14 +16,42 @@ if TYPE_CHECKING:
 
 _ABSENT = object()
 
-# What `undo_all` restores: owner, name, what stood in the owner's own namespace (_ABSENT: it was inherited), the thread.
-_undo: list[tuple[Any, str, Any, int]] = []
+
+class _Entry:
+    """One replacement: `own` stood in the owner's own namespace before (_ABSENT: it was inherited), `value` since.
+    `retire` makes `value` do nothing but the original's work.
+    """
+
+    __slots__ = ("name", "own", "owner", "remade", "retire", "thread", "value")
+
+    def __init__(self, owner: Any, name: str, value: Any, retire: Callable[[], None] | None, remade: bool) -> None:
+        self.owner = owner
+        self.name = name
+        self.own = vars(owner).get(name, _ABSENT)
+        self.value = value
+        self.retire = retire
+        self.remade = remade
+        self.thread = get_ident()
 
 
-def replace(owner: Any, name: str, value: Any) -> None:
-    """Put `value` in the place of `owner.name` until `undo_all`; for what is not a plain call."""
-    _undo.append((owner, name, vars(owner).get(name, _ABSENT), get_ident()))
+_undo: list[_Entry] = []
+
+
+def replace(
+    owner: Any, name: str, value: Any, retire: Callable[[], None] | None = None, *, remade: bool = False
+) -> None:
+    """Put `value` in the place of `owner.name` until `undo_all`. When that finds something else in its place (the
+    application, a test or another tool has replaced it as well) that stays, and so does ours inside it, if it is inside:
+    therefore `retire`. With `remade`, the library itself makes the function anew out of what it was, and what stands there
+    then is put back too.
+    """
+    _undo.append(_Entry(owner, name, value, retire, remade))
     setattr(owner, name, value)
+
+
+def plainly(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The wrapper of a replacement that has retired."""
+    return original(*args, **kwargs)
 
 
 def wrap_plain(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
@@ -36,7 +64,11 @@ def wrap_plain(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
     def call(*args: Any, **kwargs: Any) -> Any:
         return wrapper(original, *args, **kwargs)
 
-    replace(owner, name, update_wrapper(call, original))
+    def retire() -> None:
+        nonlocal wrapper
+        wrapper = plainly
+
+    replace(owner, name, update_wrapper(call, original), retire)
 
 
 def undo_all() -> None:
@@ -48,7 +80,7 @@ def undo_all() -> None:
 def undo_since(count: int) -> None:
     """Restore what this thread patched after there were `count` patches: one instrumentation that failed half-way."""
     for entry in reversed(_undo[count:]):
-        if entry[3] == get_ident():
+        if entry.thread == get_ident():
             _undo.remove(entry)
             _restore(entry)
 
@@ -58,9 +90,12 @@ def patched_count() -> int:
     return len(_undo)
 
 
-def _restore(entry: tuple[Any, str, Any, int]) -> None:
-    owner, name, own, _ = entry
-    if own is _ABSENT:
-        delattr(owner, name)
+def _restore(entry: _Entry) -> None:
+    if entry.retire is not None:
+        entry.retire()
+    if not entry.remade and vars(entry.owner).get(entry.name, _ABSENT) is not entry.value:
+        return
+    if entry.own is _ABSENT:
+        delattr(entry.owner, entry.name)
     else:
-        setattr(owner, name, own)
+        setattr(entry.owner, entry.name, entry.own)

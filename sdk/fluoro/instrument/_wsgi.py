@@ -11,6 +11,7 @@ closes it; in between it is not, so a server that keeps the thread for the next 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -21,15 +22,15 @@ from fluoro.instrument._patch import guarded
 from fluoro.recorder import Span, recorder
 
 _KEY = "fluoro.request"
+_END: Any = object()
 _current = current_node.get
 _set_current = current_node.set
-_KEYS = {  # the headers that every request is asked for, as WSGI spells them
-    propagation.XRAY: "HTTP_X_AMZN_TRACE_ID",
-    propagation.TRACEPARENT: "HTTP_TRACEPARENT",
-    propagation.TRACESTATE: "HTTP_TRACESTATE",
-    "X-Forwarded-For": "HTTP_X_FORWARDED_FOR",
-    "User-Agent": "HTTP_USER_AGENT",
-}
+_NAMES = _http.HeaderNames(
+    ("HTTP_X_AMZN_TRACE_ID", "HTTP_TRACEPARENT", "HTTP_TRACESTATE"),
+    "HTTP_HOST",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_USER_AGENT",
+)
 
 
 def serve(
@@ -44,7 +45,7 @@ def serve(
             note_raised(environ, error)
             raise
     try:
-        body = original(app, environ, served.start_response)
+        body = original(app, environ, start_response if served.quiet else served.start_response)
     except BaseException as error:
         served.failed(error)
         raise
@@ -77,7 +78,8 @@ def note_route(environ: dict[str, Any], template: str) -> None:
     """A route matched: `template` without the prefix that the application is mounted at."""
     served = environ.get(_KEY)
     if served is not None:
-        _http.note_route(served.span, environ.get("SCRIPT_NAME", "").rstrip("/") + template)
+        mounted_at = environ.get("SCRIPT_NAME")
+        _http.note_route(served.span, mounted_at.rstrip("/") + template if mounted_at else template)
 
 
 def note_raised(environ: dict[str, Any], error: BaseException) -> None:
@@ -87,13 +89,18 @@ def note_raised(environ: dict[str, Any], error: BaseException) -> None:
         served.raised = error
 
 
+@lru_cache(maxsize=256)
+def _status_code(status: str) -> int:
+    return int(status[:3])
+
+
 class Request:
     """One request being served by whoever called `begin`.
 
     Inside an ASGI application that is served already it only adds to that one's segment.
     """
 
-    __slots__ = ("_environ", "_inner", "_length", "_outside", "_start_response", "_status", "raised", "span")
+    __slots__ = ("_environ", "_inner", "_length", "_outside", "_start_response", "_status", "quiet", "raised", "span")
 
     def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
         self._environ = environ
@@ -105,13 +112,10 @@ class Request:
         around = None if outside is None else _http.serving(outside)
         self._inner = around is not None
         self.span: Span = around or _http.server_span(
-            environ["REQUEST_METHOD"], _url(environ), self._header, environ.get("REMOTE_ADDR") or ""
+            environ["REQUEST_METHOD"], _url(environ), environ.get, environ.get("REMOTE_ADDR") or "", _NAMES
         )
+        self.quiet = not self._inner and _http.is_quiet(self.span)
         environ[_KEY] = self
-
-    def _header(self, name: str) -> str | None:
-        key = _KEYS.get(name)
-        return self._environ.get(key or "HTTP_" + name.upper().replace("-", "_"))
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """What the application is given for the server's `start_response`."""
@@ -122,11 +126,13 @@ class Request:
 
     @guarded
     def _note_start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> list[tuple[str, str]] | None:
-        self._status = int(status[:3])
+        self._status = _status_code(status)
         if exc_info is not None and isinstance(exc_info[1], Exception):
             self.raised = exc_info[1]
         self._length = _http.first_value(headers, "content-length")
-        answer = None if self._inner else _http.answer_header(self.span)
+        if self._inner or not self.span.trace.asked:
+            return None
+        answer = _http.answer_header(self.span)
         return None if answer is None else [*headers, (propagation.XRAY, answer)]
 
     @guarded
@@ -176,55 +182,62 @@ class Request:
 class _Body:
     """The response body as the server sees it. `close` ends the segment; PEP 3333 makes every server call it."""
 
-    __slots__ = ("_body", "_inside", "_iterator", "_request")
+    __slots__ = ("_body", "_closed", "_inside", "_request")
 
     def __init__(self, request: Request, body: Iterable[bytes], inside: Any) -> None:
+        self._closed = False
         self._request = request
         self._body = body
-        self._iterator: Iterator[bytes] | None = None
         self._inside = inside  # what was current in the application when it last gave control away
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        outside = _current()
-        _set_current(self._inside)
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._body)
-            return next(self._iterator)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self._request.span.fail(error)
-            raise
-        finally:
-            self._inside = _current()
-            _set_current(outside)
+        iterator: Iterator[bytes] | None = None
+        while True:
+            outside = _current()
+            try:
+                _set_current(self._inside)
+                if iterator is None:
+                    iterator = iter(self._body)
+                chunk = next(iterator, _END)
+            except Exception as error:
+                self._request.span.fail(error)
+                raise
+            finally:
+                try:
+                    self._inside = _current()
+                finally:
+                    _set_current(outside)
+            if chunk is _END:
+                return
+            yield chunk
 
     def close(self) -> None:
         outside = _current()
-        _set_current(self._inside)
         try:
+            _set_current(self._inside)
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
-            self._request.end()
-            _set_current(outside)
+            try:
+                self._request.end()
+                self._closed = True
+            finally:
+                _set_current(outside)
 
     def __del__(self) -> None:
         """A server may drop the body without `close` after all: werkzeug's does when its client resets the connection."""
-        self._request.end()
+        if not self._closed:
+            self._request.end()
 
 
 def _url(environ: dict[str, Any]) -> str:
-    host = environ.get("HTTP_HOST")
-    scheme = environ.get("wsgi.url_scheme", "http")
-    if not host:
-        host = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
-    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    get = environ.get
+    host = get("HTTP_HOST") or f"{get('SERVER_NAME', '')}:{get('SERVER_PORT', '')}"
+    path: str = get("PATH_INFO", "")
+    mounted_at = get("SCRIPT_NAME")
+    if mounted_at:
+        path = mounted_at + path
     if not path.isascii():  # WSGI decodes the bytes as latin-1
         path = quote(path.encode("latin-1", "replace"))
-    return f"{scheme}://{host}{path}"
+    return f"{get('wsgi.url_scheme', 'http')}://{host}{path}"

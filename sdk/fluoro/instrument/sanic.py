@@ -33,8 +33,8 @@ _served: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()  # by the reques
 
 def patch(module: ModuleType) -> None:
     def wrap() -> None:
-        _patch.wrap(module.Sanic, "handle_request", _handle_request)
-        _patch.around(module.Sanic, "handle_exception", _note_exception, _nothing)
+        _patch.wrap(module.Sanic, "handle_request", _handle_request, remade=True)
+        _patch.around(module.Sanic, "handle_exception", _note_exception, _nothing, remade=True)
 
     wrap()
     # At its start the server compiles these two anew from their source, without the signals nobody listens to.

@@ -30,7 +30,7 @@ class Encoded(NamedTuple):
     """What `send` takes. `lost` segments could not be encoded; `trimmed` ones go without their largest parts."""
 
     body: Any
-    size: int  # bytes
+    size: int  # bytes, with what was trimmed: what segments like these take in the queue
     lost: int = 0
     trimmed: int = 0
 
@@ -53,8 +53,9 @@ class Transport(Protocol):
 
 def native_batch(resource: Resource, segments: Sequence[Segment], pause: Callable[[], object]) -> Encoded:
     """A batch in our own encoding."""
-    body, lost = encode_batch(resource, segments, pause)
-    return Encoded(body, len(body), lost)
+    cut: list[int] = []
+    body, lost = encode_batch(resource, segments, pause, cut)
+    return Encoded(body, len(body) + sum(cut), lost, len(cut))
 
 
 def rejected_of(answer: bytes, decode: Callable[[bytes], Any]) -> int:

@@ -15,6 +15,7 @@ from fluoro.transport.answer import MAX_RETRY_AFTER_S, Reply, native_batch, reje
 from fluoro.wire import MEDIA_TYPE
 
 _PATH = "/v1/segments"
+_MANY_VALUES = 1_000_000
 _RETRY = frozenset({429, 502, 503, 504})
 
 
@@ -73,7 +74,9 @@ class HttpTransport:
         reason = f"{self._host}:{self._port} answered {response.status} {response.reason}"
         if response.status in _RETRY:
             return Reply(False, True, _retry_after_s(response.getheader("Retry-After")), reason=reason)
-        return Reply(False, too_large=response.status == 413, reason=reason)
+        # 400 is also the answer to more values than a collector unpacks at a time, and each takes a byte at least.
+        too_large = response.status == 413 or (response.status == 400 and len(body) > _MANY_VALUES)
+        return Reply(False, too_large=too_large, reason=reason)
 
 
 def _rejected(answer: bytes, content_type: str) -> int:

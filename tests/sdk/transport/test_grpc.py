@@ -96,7 +96,7 @@ def test_the_collectors_door_stores_every_segment_over_one_channel():
 def test_what_the_collector_rejects_is_counted():
     async def body(doors: Doors, out: Sender) -> None:
         out.put(make_segment(1))
-        out.put(make_segment(2, name=""))
+        out.put(make_segment(2, parent_id=make_segment(2).id))
         assert await asyncio.to_thread(out.flush, 20)
         assert (out.statistics()["sent"], out.statistics()["rejected"]) == (1, 1)
 

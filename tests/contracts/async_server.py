@@ -141,7 +141,7 @@ class AsyncServerContract(HttpServerContract):
         connection = spans.one()
         assert (connection.operation, connection.fault) == ("WS /talk/{room}", True)
         assert connection.cause is not None
-        assert connection.cause.exceptions[0].type == "ZeroDivisionError"
+        assert "ZeroDivisionError" in [record.type for record in connection.cause.exceptions]
 
     def test_an_unknown_websocket_is_refused(self, port: int, spans: Spans) -> None:
         with WebSocketClient(port, "/nobody/7") as client:

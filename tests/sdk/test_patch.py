@@ -337,8 +337,10 @@ def test_an_unknown_name_to_disable_is_a_settings_error():
 
 def test_every_row_of_the_table_names_a_patch_that_exists():
     code = (
-        "from importlib import import_module\nfrom fluoro.instrument import TABLE\n"
-        "for row in TABLE: assert callable(import_module(row.patch).patch), row.patch\n"
+        "from importlib import import_module\nfrom importlib.util import find_spec\nfrom fluoro.instrument import TABLE\n"
+        "for row in TABLE:\n"
+        "    if row.distribution != 'mysqlclient' or find_spec('MySQLdb'):\n"  # the only one that may be missing
+        "        assert callable(import_module(row.patch).patch), row.patch\n"
     )
     env = {"PYTHONPATH": str(Path(instrument.__file__).parents[2])}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -326,8 +327,8 @@ def test_patch_takes_the_sdks_names_and_more(spans: Spans):
     patch(["requests"])  # once more changes nothing
     with pytest.raises(Exception, match="no_such_module are currently not supported"):
         patch(["no_such_module"])
-    with xray_recorder.in_segment("web"):
-        sqlite3.connect(":memory:").execute("SELECT 1")
+    with xray_recorder.in_segment("web"), closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("SELECT 1")
     query, _ = spans.take()
     assert query.sql.query == "SELECT ?"
 

@@ -12,6 +12,7 @@ import io
 import signal
 import sqlite3
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -117,7 +118,12 @@ def _urllib3() -> Callable[[], object]:
 
 def _sqlite3() -> Callable[[], object]:
     connection = sqlite3.connect(":memory:")
-    return lambda: connection.execute("SELECT 1")
+
+    def ask() -> object:
+        return connection.execute("SELECT 1")
+
+    weakref.finalize(ask, connection.close)
+    return ask
 
 
 def _flask() -> Callable[[], object]:
@@ -195,7 +201,8 @@ def test_nothing_stays_current_wherever_it_is_interrupted(
     library: str, make: Callable[[], Callable[[], object]], spans: Spans
 ) -> None:
     with instrumented(*([library] if library else [])):
-        assert interrupted_everywhere(make()) > 15
+        # Python 3.12 and 3.13 report fewer opcodes to a trace function.
+        assert interrupted_everywhere(make()) > (15 if sys.version_info < (3, 12) else 3)
     spans.take()
 
 

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tracemalloc
 import warnings
+import weakref
 from collections.abc import Callable
 from functools import _lru_cache_wrapper
 from typing import Any
@@ -48,7 +49,8 @@ def growth(work: Callable[[int], object], times: int) -> int:
 
 def shop() -> Callable[[int], None]:
     application = flask.Flask("shop")
-    connection = sqlite3.connect(":memory:")
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    weakref.finalize(application, connection.close)
 
     def order(id: str) -> str:  # noqa: A002  the route's
         with fluoro.span("price"):

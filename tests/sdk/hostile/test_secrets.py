@@ -10,7 +10,7 @@ import http.client
 import sqlite3
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import botocore.config
@@ -59,17 +59,17 @@ def with_http_client() -> None:
 
 
 def with_sqlite3() -> None:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE users (name, password)")
-    connection.execute("INSERT INTO users VALUES (?, ?)", ("ann", SECRET))
-    for text in (
-        f"SELECT * FROM users WHERE password = '{SECRET}'",
-        f"SELECT * FROM users WHERE password = 'it''s {SECRET}' -- {SECRET}",
-        f"SELECT /* {SECRET} */ * FROM users WHERE name = x'{SECRET.encode().hex()}'",
-        f"SELECT * FROM users WHERE password = '{SECRET}",  # never closed
-    ):
-        with suppress(sqlite3.Error):
-            connection.execute(text)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE users (name, password)")
+        connection.execute("INSERT INTO users VALUES (?, ?)", ("ann", SECRET))
+        for text in (
+            f"SELECT * FROM users WHERE password = '{SECRET}'",
+            f"SELECT * FROM users WHERE password = 'it''s {SECRET}' -- {SECRET}",
+            f"SELECT /* {SECRET} */ * FROM users WHERE name = x'{SECRET.encode().hex()}'",
+            f"SELECT * FROM users WHERE password = '{SECRET}",  # never closed
+        ):
+            with suppress(sqlite3.Error):
+                connection.execute(text)
 
 
 def with_redis() -> None:

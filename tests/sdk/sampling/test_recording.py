@@ -149,7 +149,12 @@ def test_a_process_and_its_forked_child_take_their_rules_from_the_service():
             "FLUORO_SAMPLING_ENDPOINT": server.url,
         }
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert server.asked("/GetSamplingRules") >= 1

@@ -16,7 +16,7 @@ help:
 	@sed -n 's/^#   make /  make /p' Makefile
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("fluoro needs Python 3.10 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Say which one to use: make PYTHON=python3.12 <target>")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fluoro\047s dashboard needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Say which one to use: make PYTHON=python3.12 <target>")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python

@@ -14,9 +14,12 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
+if find_spec("awslambdaric") is None:
+    sys.exit("AWS's runtime is not installed: pip install awslambdaric")
 
 
 class RuntimeApi(BaseHTTPRequestHandler):

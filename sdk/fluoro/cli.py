@@ -33,7 +33,7 @@ Trace more:
 
 See it:
 
-  fluoro serve                         the collector, on http://127.0.0.1:4318; data in ./.fluoro
+  fluoro serve                         the collector, on http://127.0.0.1:4318; data in ./fluoro-data
   fluoro dashboard                     the service map, on http://127.0.0.1:8501
 """
 

@@ -146,7 +146,10 @@ def _collector(endpoint: str) -> int:
         _say(f"  {endpoint} did NOT take a test trace{f' ({reasons})' if reasons else ''}")
         _say("  Start one with `fluoro serve`, or say where it is: FLUORO_ENDPOINT=http://collector:4318")
         return 1
-    _say(f"  {endpoint} took a test trace after {took_ms:.0f} ms")
+    if endpoint.startswith("udp:"):
+        _say(f"  a test trace was sent to {endpoint}; UDP does not say whether anybody took it")
+    else:
+        _say(f"  {endpoint} took a test trace after {took_ms:.0f} ms")
     host = urlsplit(endpoint).hostname or "127.0.0.1"
     _say(f"  look at it: http://{host}:{_DASHBOARD_PORT}/trace?id={trace_id} (where `fluoro dashboard` runs)")
     return 0

@@ -48,6 +48,8 @@ def execute(command: list[str], env: dict[str, str]) -> None:
     if path is None and name in ("python", "python3"):
         path = sys.executable
     if path is None:
+        if name.endswith(".py"):
+            raise CommandNotFound(f"`{name}` is no command; write: fluoro run python {' '.join(command)}")
         raise CommandNotFound(f"`{name}` is not a command on PATH; write what you would type without `fluoro run`")
     sys.stdout.flush()
     sys.stderr.flush()

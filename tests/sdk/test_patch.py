@@ -331,7 +331,7 @@ def test_release_numbers(version, release):
 
 
 def test_an_unknown_name_to_disable_is_a_settings_error():
-    with pytest.raises(SettingsError, match=r"FLUORO_DISABLE names reqests; write some of: .*requests"):
+    with pytest.raises(SettingsError, match=r"FLUORO_DISABLE names reqests; did you mean .*requests\? `fluoro doctor`"):
         instrument.check_names({"reqests", "flask"})
 
 

@@ -184,9 +184,11 @@ def check_names(disabled: Collection[str], table: Sequence[Target] = TABLE) -> N
         known |= instrumentors.KNOWN
         unknown -= known | {found.name.lower() for found in discovery.installed(sys.path)}
     if unknown:
-        raise SettingsError(
-            f"FLUORO_DISABLE names {', '.join(sorted(unknown))}; write some of: {', '.join(sorted(known))}"
-        )
+        from difflib import get_close_matches
+
+        near = sorted({match for name in unknown for match in get_close_matches(name, known)})
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise SettingsError(f"FLUORO_DISABLE names {', '.join(sorted(unknown))}; {hint}`fluoro doctor` lists the names")
 
 
 def _foreign(disabled: Collection[str], table: Sequence[Target]) -> Sequence[Target]:

@@ -68,8 +68,10 @@ def place(function: Callable[..., Any]) -> str:
 
 def _from_signal_handler(error: BaseException) -> bool:
     """Whether a signal handler is among the functions that `error` came through."""
-    import signal
-
+    try:
+        import signal
+    except ImportError:  # the interpreter is shutting down
+        return False
     handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     trace = error.__traceback__
     while trace is not None:

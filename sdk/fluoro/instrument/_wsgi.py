@@ -10,6 +10,7 @@ closes it; in between it is not, so a server that keeps the thread for the next 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -227,7 +228,7 @@ class _Body:
 
     def __del__(self) -> None:
         """A server may drop the body without `close` after all: werkzeug's does when its client resets the connection."""
-        if not self._closed:
+        if not self._closed and not sys.is_finalizing():
             self._request.end()
 
 

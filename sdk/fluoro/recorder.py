@@ -390,8 +390,8 @@ class Recorder:
         else:
             trace_id, parent_id = parent.trace_id, parent.id
         trace = self._new_trace(trace_id, operation, parent, name if name and name != own else "", method, url)
-        if trace is _UNSAMPLED:  # nobody will read more than its ids
-            return _span(Segment(trace_id, _bits(64) or 1, parent_id, "", 0), trace, False, _NOWHERE)
+        if trace is _UNSAMPLED:  # nobody will read more than its ids, and that it is an entry
+            return _span(Segment(trace_id, _bits(64) or 1, parent_id, "", 0, 0, kind), trace, False, _NOWHERE)
         span = Span()
         span.segment = segment = Segment(
             trace_id, _bits(64) or 1, parent_id, name or own, at or time_ns(), 0, kind, False, "", operation

@@ -7,8 +7,10 @@ import pytest
 from flask import Flask, Response
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from contracts.instrumented import instrumented
 from contracts.wsgi_app import WsgiAppContract
 from fluoro.recorder import recorder
+from fluoro.sampling import LEAVE, RECORD
 from fluoro.testing import Spans
 
 
@@ -137,3 +139,16 @@ class TestFlask(WsgiAppContract):
         assert unavailable.cause is not None
         assert unavailable.cause.exceptions[0].type == "LookupError"
         assert missing.cause is None
+
+
+def test_a_request_that_is_left_out_is_decided_on_once(spans: Spans) -> None:
+    """By whoever is outermost; the application inside must not be asked again, and perhaps decide otherwise."""
+    decisions = iter([LEAVE, RECORD])
+    recorder.sampler = lambda *_: next(decisions)
+    with instrumented("flask"):
+        app = Flask("inner")
+        app.add_url_rule("/inner", view_func=lambda: "done")
+        with recorder.begin_segment("POST"):
+            assert app.test_client().get("/inner").data == b"done"
+    assert spans.take() == []
+    assert next(decisions) is RECORD

@@ -32,9 +32,9 @@ def patch(module: ModuleType) -> None:
     for single in (module._UnaryUnaryMultiCallable, module._StreamUnaryMultiCallable):  # noqa: SLF001
         for method in ("__call__", "with_call"):
             _patch.wrap(single, method, _blocking)
-        _patch.wrap(single, "future", _streaming)
+        _patch.wrap(single, "future", _started(_begin, _watch))
     for name in _STREAMS:
-        _patch.wrap(getattr(module, name), "__call__", _streaming)
+        _patch.wrap(getattr(module, name), "__call__", _started(_begin, _watch))
 
 
 def _blocking(original: Callable[..., Any], stub: Any, *args: Any, **kwargs: Any) -> Any:
@@ -51,17 +51,22 @@ def _blocking(original: Callable[..., Any], stub: Any, *args: Any, **kwargs: Any
     return answer
 
 
-def _streaming(original: Callable[..., Any], stub: Any, *args: Any, **kwargs: Any) -> Any:
-    begun = _begin(stub, args, kwargs)
-    if begun is None:
-        return original(stub, *args, **kwargs)
-    span, args, kwargs = begun
-    try:
-        call = original(stub, *args, **kwargs)
-    except BaseException as error:
-        _raised(span, error)
-        raise
-    _watch(span, call)
+def _started(begin: Callable[..., Any], watch: Callable[[Span, Any], None]) -> Callable[..., Any]:
+    """The wrapper for a stub's method that returns a call under way: `watch` ends the span with it."""
+
+    def call(original: Callable[..., Any], stub: Any, *args: Any, **kwargs: Any) -> Any:
+        begun = begin(stub, args, kwargs)
+        if begun is None:
+            return original(stub, *args, **kwargs)
+        span, args, kwargs = begun
+        try:
+            answer = original(stub, *args, **kwargs)
+        except BaseException as error:
+            _raised(span, error)
+            raise
+        watch(span, answer)
+        return answer
+
     return call
 
 
@@ -114,7 +119,7 @@ def _patch_aio(module: ModuleType) -> None:
     # A stub's method holds a C object that does not tell its target.
     _patch.around(module.Channel, "__init__", _note_target, _nothing)
     for kind in ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream"):
-        _patch.wrap(getattr(module, f"{kind}MultiCallable"), "__call__", _aio)
+        _patch.wrap(getattr(module, f"{kind}MultiCallable"), "__call__", _started(_begin_aio, _watch_aio))
 
 
 def _note_target(channel: Any, target: str, *_: Any, **__: Any) -> None:
@@ -123,20 +128,6 @@ def _note_target(channel: Any, target: str, *_: Any, **__: Any) -> None:
 
 def _nothing(_state: object, _result: object, _error: object) -> None:
     """`_note_target` leaves nothing to do afterwards."""
-
-
-def _aio(original: Callable[..., Any], stub: Any, *args: Any, **kwargs: Any) -> Any:
-    begun = _begin_aio(stub, args, kwargs)
-    if begun is None:
-        return original(stub, *args, **kwargs)
-    span, args, kwargs = begun
-    try:
-        call = original(stub, *args, **kwargs)
-    except BaseException as error:
-        _raised(span, error)
-        raise
-    _watch_aio(span, call)
-    return call
 
 
 @_patch.guarded

@@ -16,6 +16,7 @@ from fluoro_collector.api import health
 from fluoro_collector.api.routes import routes as api_routes
 from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
+from fluoro_collector.periodic import periodic
 from fluoro_collector.receivers import http
 from fluoro_collector.receivers.bind import Ports, address, bind
 from fluoro_collector.receivers.grpc import GrpcDoor
@@ -102,29 +103,16 @@ def _give_up(seconds: float) -> None:
     os._exit(1)
 
 
-@contextlib.asynccontextmanager
-async def _rolling_up(rollup: Rollup, counters: Counters, interval_s: float) -> AsyncIterator[None]:
-    """Run `rollup` every `interval_s` seconds; a run that has begun is finished before the store may close."""
-    stop = asyncio.Event()
+def _rolling_up(rollup: Rollup, counters: Counters, interval_s: float) -> contextlib.AbstractAsyncContextManager[None]:
+    """Queries compute changed minutes live until a run succeeds."""
 
-    async def forever() -> None:
-        while not stop.is_set():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(stop.wait(), interval_s)
-                return
-            try:
-                counters.rollup_minutes += await asyncio.to_thread(rollup.run_once)
-            except Exception:
-                counters.rollup_failures += 1
-                # Queries compute changed minutes live until a later run succeeds.
-                log.exception("rollup failed; it runs again in %g s", interval_s)
+    def run() -> None:
+        counters.rollup_minutes += rollup.run_once()
 
-    task = asyncio.get_running_loop().create_task(forever(), name="fluoro-rollup")
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+    def failed() -> None:
+        counters.rollup_failures += 1
+
+    return periodic("rollup", run, interval_s, failed)
 
 
 @contextlib.asynccontextmanager

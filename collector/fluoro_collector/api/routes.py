@@ -7,8 +7,9 @@ from starlette.routing import BaseRoute
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.state import State
 
-from . import dashboard, xray
+from . import dashboard
 from .readers import Readers
+from .xray import routes as xray
 
 
 def routes(state: State, taker: Taker) -> list[BaseRoute]:

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from fluoro.errors import WireError
 from fluoro.model import WIRE_VERSION, Batch, Resource
 from fluoro.wire import encode_batch
-from fluoro_collector.api.xray_request import XRayError, segment_documents
+from fluoro_collector.api.xray.request import XRayError, segment_documents
 from fluoro_collector.decode import native, otlp, xray
 from fluoro_collector.decode.decoded import Decoded
 from fluoro_collector.decode.limits import MAX_ATTRIBUTES, MAX_EVENTS, MAX_SEGMENT_BYTES

@@ -1,4 +1,4 @@
-"""The X-Ray API over HTTP: POST /TraceSegments and the operations of `xray_operations`, unsigned or signed alike."""
+"""The X-Ray API over HTTP: POST /TraceSegments and the operations of `operations`, unsigned or signed alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from fluoro_collector.api.readers import MAX_SECONDS, Readers, TimedEngine, is_timeout
 from fluoro_collector.decode import xray as documents
 from fluoro_collector.decode.decoded import Decoded, Rejection
 from fluoro_collector.ingest import Overloaded, what
@@ -22,9 +23,8 @@ from fluoro_collector.receivers.unpack import too_large, unpack
 from fluoro_collector.state import State
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
-from .readers import MAX_SECONDS, Readers, TimedEngine, is_timeout
-from .xray_operations import Operation, Operations
-from .xray_request import JSON, XRayError, body_object, error_response, invalid, segment_documents
+from .operations import Operation, Operations
+from .request import JSON, XRayError, body_object, error_response, invalid, segment_documents
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.resources import read as read_resources
 from fluoro_collector.store.segments import Row
 
-from .xray_documents import trace_documents
-from .xray_graph import moment, services
-from .xray_request import invalid, no_token, text, texts, window
-from .xray_summary import trace_summary
+from .documents import trace_documents
+from .graph import moment, services
+from .request import invalid, no_token, text, texts, window
+from .summary import trace_summary
 
 Body = dict[str, Any]
 Operation = Callable[[Body], Body]

@@ -7,7 +7,7 @@ from typing import Any
 from fluoro_collector.query.ids import format_trace_id
 from fluoro_collector.query.traces import SECOND, Fact
 
-from .xray_graph import service_id
+from .graph import service_id
 
 
 def trace_summary(row: dict[str, Any], facts: list[Fact]) -> dict[str, Any]:

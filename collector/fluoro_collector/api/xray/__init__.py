@@ -1,0 +1,1 @@
+"""The X-Ray API: operations by family, and the wire they share."""

@@ -7,6 +7,7 @@ import sys
 from dataclasses import fields
 
 from fluoro.errors import SettingsError
+from fluoro_collector import store_cli
 from fluoro_collector.settings import Settings, flag, load, variable
 from fluoro_collector.store.engine import StoreError
 
@@ -72,6 +73,14 @@ def main(args: argparse.Namespace) -> int:
 def command(arguments: list[str] | None = None) -> int:
     """`python -m fluoro_collector`, for a process manager that has no `fluoro` on its path."""
     parser = argparse.ArgumentParser(prog="python -m fluoro_collector")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve")
-    add_arguments(commands.add_parser("serve", help="run the collector"))
-    return main(parser.parse_args(arguments))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|store")
+    for name, home, text in (
+        ("serve", sys.modules[__name__], "run the collector"),
+        ("store", store_cli, "look after the store"),
+    ):
+        sub = commands.add_parser(name, help=text)
+        home.add_arguments(sub)
+        sub.set_defaults(main=home.main)
+    args = parser.parse_args(arguments)
+    code: int = args.main(args)
+    return code

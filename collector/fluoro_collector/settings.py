@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fluoro.errors import SettingsError
+from fluoro_collector import keep
 
 MEBIBYTE = 1 << 20
 DOOR_PORTS = ("http_port", "grpc_port", "xray_port")
@@ -40,6 +41,10 @@ class Settings:
     )
     max_request_mb: int = _setting(64, "largest request in MiB, measured after decompression", "MIB")
     max_buffer_mb: int = _setting(64, "what may wait for a commit, in MiB; more is answered 503", "MIB")
+    retention: str = _setting("30d", "how long traces are kept: days or weeks as in 30d, 8w; or forever", "TIME")
+    retention_errors: str = _setting(
+        "", "how long traces with an error or fault are kept; as long as the others unless given", "TIME"
+    )
     rollup_interval: float = _setting(30.0, "seconds between updates of the rolled-up minutes", "SECONDS")
     stop_timeout: float = _setting(10.0, "seconds a stop may take until it is cut short", "SECONDS")
 
@@ -64,6 +69,19 @@ class Settings:
         for name in ("rollup_interval", "stop_timeout"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise SettingsError(f"{flag(name)} is {getattr(self, name)}; write a number of seconds above 0")
+        for name in ("retention", "retention_errors"):
+            text = getattr(self, name)
+            try:
+                keep.days(text or "0")
+            except ValueError as error:
+                raise SettingsError(f"{flag(name)} is {text!r}; {error}") from None
+        if 0 < self.retention_error_days < self.retention_days or (
+            self.retention_error_days and not self.retention_days
+        ):
+            raise SettingsError(
+                f"--retention-errors is {self.retention_errors}, shorter than --retention {self.retention}; "
+                "errors are kept at least as long as the rest"
+            )
         if self.store and not self.store.startswith(("clickhouse://", "clickhouses://")):
             raise SettingsError(
                 "--store must start with clickhouse://, as in "
@@ -81,6 +99,16 @@ class Settings:
         """Further names that a Host header may hold; None = any, for doors that are open to other machines."""
         names = [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
         return None if not names and not _is_loopback(self.host) else names
+
+    @property
+    def retention_days(self) -> int:
+        """0 = for ever."""
+        return keep.days(self.retention)
+
+    @property
+    def retention_error_days(self) -> int:
+        """0 = for ever; as long as the others unless it was set."""
+        return keep.days(self.retention_errors) if self.retention_errors else self.retention_days
 
     @property
     def max_request_bytes(self) -> int:

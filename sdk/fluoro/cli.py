@@ -72,6 +72,7 @@ variables for what it starts: jobs of CodeBuild, Batch, SSM Run Command, Chef or
 # command: (module, extra that brings what it needs, one line of help)
 _ABOVE = {
     "serve": ("fluoro_collector.cli", "collector", "run the collector: receives, stores and answers"),
+    "store": ("fluoro_collector.store_cli", "collector", "look after the collector's store: check, export, delete, …"),
     "dashboard": ("fluoro_dashboard.cli", "dashboard", "run the dashboard: service map, traces"),
     "demo": ("fluoro_shop.cli", "demo", "run everything with a traced sample shop"),
 }

@@ -30,6 +30,8 @@ def test_every_setting_has_a_variable_and_a_help_text(each) -> None:
         text = "::1"
     if each.name == "store":
         text = "clickhouse://127.0.0.1:9000/fluoro"
+    if each.name.startswith("retention"):
+        text = "90d"
     environ = {"FLUORO_MAX_BUFFER_MB": "65", "FLUORO_INSECURE": "true", variable(each.name): text}
     changed = getattr(load({}, environ), each.name)
     assert str(changed).lower() == text
@@ -48,6 +50,8 @@ def test_every_setting_has_a_variable_and_a_help_text(each) -> None:
         ({"FLUORO_ROLLUP_INTERVAL": "0"}, "--rollup-interval is 0.0"),
         ({"FLUORO_STOP_TIMEOUT": "nan"}, "--stop-timeout is nan"),
         ({"FLUORO_STORE": "postgres://secret@db"}, "--store must start with clickhouse://"),
+        ({"FLUORO_RETENTION": "12h"}, "--retention is '12h'; write days or weeks, as in 30d or 8w, or forever"),
+        ({"FLUORO_RETENTION_ERRORS": "7d"}, "--retention-errors is 7d, shorter than --retention 30d"),
         ({"FLUORO_INSECURE": "maybe"}, "write true or false"),
         ({"FLUORO_HOST": "no.such.host.invalid"}, "is not an address of this machine"),
     ],

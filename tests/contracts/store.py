@@ -7,12 +7,21 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.segments import RESOURCE, START, full_segment, segments
 from fluoro.model import Kind, Resource, Segment
+from fluoro_collector.insights import keep
+from fluoro_collector.insights.insight import Event, Impact, Insight, Service
+from fluoro_collector.query import completion_values
+from fluoro_collector.query.search import search
+from fluoro_collector.query.service_graph import service_graph
+from fluoro_collector.query.time_series import series
+from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.rollup import Rollup
 from fluoro_collector.store import histogram, migrate, resources
 from fluoro_collector.store.engine import Engine, StoreBusy, StoreError
 from fluoro_collector.store.segments import COLUMNS, READ_COLUMNS, from_columns
@@ -230,10 +239,10 @@ class StoreContract:
 
     def test_equal_data_without_a_token_is_stored_again(self, store: Store) -> None:
         # Two equal blocks of two senders are two facts; only a token says that one is a copy.
-        rows = {"number": ("UInt32", [7]), "name": ("String", ["x"]), "applied": ("DateTime64(3, 'UTC')", [0])}
+        rows = {"number": ("UInt32", [8000]), "name": ("String", ["x"]), "applied": ("DateTime64(3, 'UTC')", [0])}
         store.engine.insert("schema_migrations", rows)
         store.engine.insert("schema_migrations", rows)
-        assert store.engine.query("SELECT count() AS n FROM schema_migrations WHERE number = 7") == {"n": [2]}
+        assert store.engine.query("SELECT count() AS n FROM schema_migrations WHERE number = 8000") == {"n": [2]}
 
     def test_a_token_covers_all_days_of_a_block(self, store: Store) -> None:
         days = [
@@ -464,6 +473,81 @@ class StoreContract:
         )
         answer = store.engine.query(f"SELECT sum(total) AS total, sumMap(histogram) AS histogram FROM {table} FINAL")
         assert answer == {"total": [7], "histogram": [{3: 4, 9: 3}]}
+
+    def test_an_insight_is_replaced_and_found(self, store: Store) -> None:
+        root = Service("web", AWKWARD[4])
+        made = Insight(
+            id="00000000-0000-5000-8000-000000000001",
+            group="Default",
+            group_arn="arn",
+            root=root,
+            start=3600,
+            checked=3660,
+            out=3660,
+            usual=0.25,
+            summary=AWKWARD[-1],
+        )
+        event = Event(3720, AWKWARD[-1], Impact(1, 2, 3), Impact(), (root,))
+        absorbed = msgspec.structs.replace(made, id="00000000-0000-5000-8000-000000000002")
+        keep.save(store.engine, [made, absorbed])
+        closed = msgspec.structs.replace(made, end=3720, events=(event,))
+        assert keep.find(store.engine, state="ACTIVE") == [absorbed, made]
+        keep.save(store.engine, [closed], [absorbed])
+        assert keep.find(store.engine, events=True) == [closed]
+        assert keep.find(store.engine, state="ACTIVE") == []
+        assert keep.find(store.engine, 3720) == keep.find(store.engine, last=3600) == []
+        assert keep.find(store.engine, id_=made.id) == [msgspec.structs.replace(closed, events=())]
+
+    def test_a_rollup_fills_every_table_and_is_read_back(self, store: Store) -> None:
+        """Array, map, low-cardinality and ephemeral columns go in by blocks; live and stored rows come out alike."""
+        trace_id = (START // 10**9).to_bytes(4, "big") + b"rolled up..."
+        root = Segment(
+            trace_id, 1, 0, "web", START, START + 10**9, Kind.SERVER, user="ann", annotations={"tier": "gold"}
+        )
+        call = Segment(
+            trace_id, 2, 1, "pay", START, START + 10**9, Kind.CLIENT, True, "remote", throttle=True, error=True
+        )
+        store.insert([(Resource(service_name="web"), [root, call])])
+        rollup = Rollup(store.engine)
+        first = START // 10**9 // 86_400 * 86_400
+        whole = (first, first + 86_400)
+
+        def answers() -> list[Any]:
+            live = rollup.dirty(*whole)
+            sql = f"SELECT * FROM {trace_rows_sql(graph=True, live=bool(live.minutes))}"
+            rows = store.engine.query(sql, trace_rows_params(*whole, live))
+            rows["nodes"], rows["edges"] = ([sorted(each) for each in rows[name]] for name in ("nodes", "edges"))
+            hours = series(store.engine, rollup.dirty, *whole, 3600, ("pay", None)).values()
+            return [service_graph(store.engine, rollup.dirty, *whole), rows, sum(hour.throttle for hour in hours)]
+
+        live = answers()
+        assert rollup.run_once() == 1
+        assert answers() == live
+        graph, rows, throttled = live
+        assert {edge.id: edge.throttle for edge in graph.edges} == {"web|client->web|": 0, "web|->pay|remote": 1}
+        assert rows["nodes"] == [[("pay", "remote", 1 << 3), ("web", "", 1)]]
+        assert (rows["users"], rows["services"], rows["segments"], throttled) == ([["ann"]], [["web"]], [2], 1)
+        assert completion_values.values(store.engine, *whole, "annotation.tier") == [("gold", 1)]
+        assert completion_values.keys(store.engine, *whole) == [("tier", 1)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'throttle AND user CONTAINS "\'" AND annotation["it\'s"] = "\\\\ \t" AND service("web") { responsetime >= 1 AND root }',
+            'edge("web", "pay") { remote } AND rootcause.responsetime.entity { name = "pay" } AND account.id = "12"',
+        ],
+    )
+    def test_a_search_asks_for_columns_rows_requests_and_causes(self, store: Store, text: str) -> None:
+        trace_id = (START // 10**9).to_bytes(4, "big") + b"searched for"
+        annotations = {"it's": "\\ \t"}
+        root = Segment(trace_id, 1, 0, "web", START, START + 10**9, Kind.SERVER, user="o'hara", annotations=annotations)
+        call = Segment(trace_id, 2, 1, "pay", START, START + 9 * 10**8, Kind.CLIENT, True, "remote", throttle=True)
+        store.insert([(Resource(service_name="web", attributes={"cloud.account.id": "12"}), [root, call])])
+        rollup = Rollup(store.engine)
+        window = (START / 10**9 - 60, START / 10**9 + 60)
+        assert [found.trace_id for found in search(store.engine, rollup.dirty, *window, text)[0]] == [trace_id]
+        rollup.run_once()
+        assert [found.trace_id for found in search(store.engine, rollup.dirty, *window, text)[0]] == [trace_id]
 
 
 def _replace(segment: Segment, **fields: Any) -> Segment:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from . import native_block
 from .engine import StoreError
@@ -49,6 +49,38 @@ def insert_block(connection: Any, statement: str, structure: Mapping[str, str], 
 
 
 @contextmanager
+def _standard_error() -> Iterator[IO[bytes]]:
+    """A file in place of standard error, for the engine writes there why it cannot open a directory, and its error does not say.
+
+    What is left in the file at the end is passed on.
+    """
+    with tempfile.TemporaryFile() as file:
+        sys.stderr.flush()
+        try:
+            real = os.dup(2)
+        except OSError:  # a daemon without one
+            yield file
+            return
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(real, 2)
+            file.seek(0)
+            os.write(real, file.read())
+            os.close(real)
+
+
+def _take(file: IO[bytes]) -> str:
+    """The first line of the file, which is empty then."""
+    file.seek(0)
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    file.seek(0)
+    file.truncate()
+    return lines[0] if lines else ""
+
+
+@contextmanager
 def _file(data: bytes) -> Iterator[str]:
     """The path of a file with `data`, in memory where the system can."""
     if sys.platform == "linux":
@@ -66,6 +98,8 @@ def _file(data: bytes) -> Iterator[str]:
 class Embedded:
     """The default engine. `directory` is created with mode 0700. Raises StoreError when another process owns it."""
 
+    cluster = ""
+
     def __init__(self, directory: str | os.PathLike[str], *, max_memory_bytes: int = 0) -> None:
         self.directory = Path(directory).absolute()
         try:
@@ -79,10 +113,11 @@ class Embedded:
         self._lock = threading.Lock()
         self._idle: list[Any] = []
         self._closed = False
-        try:
-            self._idle.append(self._connect(str(self.directory)))
-        except RuntimeError as error:
-            raise self._cannot_open(str(error)) from None
+        with _standard_error() as said:
+            try:
+                self._idle.append(self._connect(str(self.directory)))
+            except RuntimeError as error:
+                raise self._cannot_open(f"{_take(said) or error}") from None
         if max_memory_bytes:
             self._max_memory = max_memory_bytes
         else:
@@ -104,9 +139,10 @@ class Embedded:
                 return {}  # not a SELECT
             return {name: [] for name in native_block.decode(header)["name"]}
 
-    def command(self, sql: str) -> None:
+    def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        texts = {name: serialize(value) for name, value in params.items()} if params else {}
         with self._connection() as connection:
-            connection.query(sql, "Native")
+            connection.query(sql, "Native", params=texts)
 
     def insert(self, table: str, columns: native_block.Columns, token: str = "") -> None:
         try:

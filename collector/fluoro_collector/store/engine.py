@@ -19,7 +19,11 @@ class Engine(Protocol):
 
     Both engines take the same SQL and the same columns and return the same Python values: FixedString(16) as bytes,
     DateTime64(9) as int epoch nanoseconds, UInt64 as int, Map as dict, Array as list.
+
+    `cluster` is the name of the ClickHouse cluster that the tables are spread over, "" for one engine (store/cluster.py).
     """
+
+    cluster: str
 
     def query(
         self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
@@ -30,8 +34,8 @@ class Engine(Protocol):
         statement; `sql` has no SETTINGS of its own. Raises StoreError, StoreBusy.
         """
 
-    def command(self, sql: str) -> None:
-        """Run DDL, or another statement without a result."""
+    def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Run DDL, a mutation, or another statement without a result; it may take an hour."""
 
     def insert(self, table: str, columns: Mapping[str, tuple[str, Sequence[Any]]], token: str = "") -> None:
         """Append one block, {column: (ClickHouse type, values)}; durable (fsynced) when this returns.

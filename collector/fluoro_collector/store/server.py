@@ -2,265 +2,175 @@
 
 from __future__ import annotations
 
-import re
+import logging
 import threading
-from collections.abc import Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
-from clickhouse_driver import defines, errors
-from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
-from clickhouse_driver.connection import Connection
-from clickhouse_driver.protocol import ServerPacketTypes
-from clickhouse_driver.reader import read_binary_str, read_binary_uint8
-from clickhouse_driver.streams.compressed import CompressedBlockInputStream, CompressedBlockOutputStream
-from clickhouse_driver.streams.native import BlockInputStream, BlockOutputStream
-from clickhouse_driver.varint import read_varint, write_varint
-from clickhouse_driver.writer import write_binary_str, write_binary_uint8
+from clickhouse_driver import errors
 
 from . import native_block
-from .columns import column
 from .engine import StoreBusy, StoreError
-from .errors import classify
-from .parameters import serialize, with_settings
+from .errors import NOT_HERE_CODES, UNSURE_CODES, classify
+from .parameters import with_settings
+from .url import Target, parse_url
+from .wire import Text, WireConnection
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+# Every failed attempt to connect is a traceback there; what it means for us is in our own errors.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
-_UNKNOWN_DATABASE = 81
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CLIENT_SETTINGS = {
-    "insert_block_size": 1 << 20,
-    "strings_as_bytes": False,
-    "strings_encoding": "utf-8",
-    "use_numpy": False,
-    "opentelemetry_traceparent": None,
-    "opentelemetry_tracestate": "",
-    "quota_key": "",
-    "input_format_null_as_default": False,
-    "namedtuple_as_json": True,
-    "server_side_params": True,
-}
-_TRUE = frozenset({"1", "true", "yes"})
-_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "secure": lambda text: text.lower() in _TRUE,
-    "verify": lambda text: text.lower() in _TRUE,
-    "compression": lambda text: text if text in ("lz4", "lz4hc", "zstd") else text.lower() in _TRUE,
-    "ca_certs": str,
-    "certfile": str,
-    "keyfile": str,
-    "server_hostname": str,
-    "alt_hosts": str,
-    "connect_timeout": float,
-    "send_receive_timeout": float,
-}
+T = TypeVar("T")
+Host = tuple[str, int]
 
+UNKNOWN_DATABASE = 81
+# A mutation or a statement ON CLUSTER is answered when it is done, and the server is silent until then.
+_COMMAND_TIMEOUT_S = 3600.0
+_ANSWER_TIMEOUT_S = 30.0
 
-class _Text:
-    """A serialized parameter. The driver quotes what is no str as it is, and would escape a str twice."""
-
-    def __init__(self, value: Any) -> None:
-        self._text = serialize(value).replace("\\", "\\\\").replace("'", "\\'")
-
-    def __str__(self) -> str:
-        return self._text
-
-
-class _In(BlockInputStream):  # type: ignore[misc]
-    """The driver's block reader, with the values of `columns`."""
-
-    def read(self, use_numpy: bool | None = None) -> ColumnOrientedBlock:  # noqa: ARG002 - the driver passes it
-        revision = self.context.server_info.used_revision
-        info = BlockInfo()
-        if revision >= defines.DBMS_MIN_REVISION_WITH_BLOCK_INFO:
-            info.read(self.fin)
-        width = read_varint(self.fin)
-        rows = read_varint(self.fin)
-        header = []
-        data = []
-        for _ in range(width):
-            name = read_binary_str(self.fin)
-            spec = read_binary_str(self.fin)
-            custom = revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION and bool(
-                read_binary_uint8(self.fin)
-            )
-            header.append((name, spec))
-            if rows:
-                source = column(spec, self.context, custom=custom)
-                source.read_state_prefix(self.fin)
-                data.append(source.read_data(rows, self.fin))
-        return ColumnOrientedBlock(columns_with_types=header, data=data, info=info)
-
-
-class _Out(BlockOutputStream):  # type: ignore[misc]
-    """The driver's block writer, with the values of `columns`."""
-
-    def write(self, block: ColumnOrientedBlock) -> None:
-        revision = self.context.server_info.used_revision
-        if revision >= defines.DBMS_MIN_REVISION_WITH_BLOCK_INFO:
-            block.info.write(self.fout)
-        write_varint(block.num_columns, self.fout)
-        write_varint(block.num_rows, self.fout)
-        for (name, spec), values in zip(block.columns_with_types, block.data, strict=True):
-            write_binary_str(name, self.fout)
-            write_binary_str(spec, self.fout)
-            if revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
-                write_binary_uint8(0, self.fout)
-            target = column(spec, self.context)
-            target.write_state_prefix(self.fout, values)
-            target.write_data(values, self.fout)
-        self.finalize()
-
-
-class _CompressedIn(_In, CompressedBlockInputStream):  # type: ignore[misc]
-    pass
-
-
-class _CompressedOut(_Out, CompressedBlockOutputStream):  # type: ignore[misc]
-    pass
-
-
-class _Connection(Connection):  # type: ignore[misc]
-    """One connection. Not thread-safe; after an error its state is unknown and it must be closed."""
-
-    def get_block_in_stream(self) -> BlockInputStream:
-        if self.compression:
-            return _CompressedIn(self.fin, self.context)
-        return _In(self.fin, self.context)
-
-    def get_block_out_stream(self) -> BlockOutputStream:
-        if self.compression:
-            return _CompressedOut(self.compressor_cls, self.compress_block_size, self.fout, self.context)
-        return _Out(self.fout, self.context)
-
-    def run(self, sql: str, params: Mapping[str, Any]) -> dict[str, list[Any]]:
-        self._begin(sql, params)
-        result: dict[str, list[Any]] = {}
-        while True:
-            packet = self.receive_packet()
-            if packet.type == ServerPacketTypes.DATA:
-                self._collect(packet.block, result)
-            elif packet.type == ServerPacketTypes.EXCEPTION:
-                raise packet.exception
-            elif packet.type == ServerPacketTypes.END_OF_STREAM:
-                return result
-
-    def insert(self, sql: str, columns: native_block.Columns) -> None:
-        self._begin(sql, {})
-        sample = self._await_block()
-        values = []
-        for name, _ in sample.columns_with_types:
-            values.append(columns[name][1])
-        self.send_data(ColumnOrientedBlock(sample.columns_with_types, values))
-        self.send_data(ColumnOrientedBlock())
-        while True:
-            packet = self.receive_packet()
-            if packet.type == ServerPacketTypes.EXCEPTION:
-                raise packet.exception
-            if packet.type == ServerPacketTypes.END_OF_STREAM:
-                return
-
-    def _begin(self, sql: str, params: Mapping[str, Any]) -> None:
-        self.force_connect()
-        self.server_info.session_timezone = None
-        self.send_query(sql, params=params)
-        self.send_external_tables(None)
-
-    def _await_block(self) -> ColumnOrientedBlock:
-        while True:
-            packet = self.receive_packet()
-            if packet.type == ServerPacketTypes.DATA:
-                return packet.block
-            if packet.type == ServerPacketTypes.EXCEPTION:
-                raise packet.exception
-            if packet.type == ServerPacketTypes.END_OF_STREAM:
-                raise errors.UnexpectedPacketFromServerError("the server ended the INSERT before it took data")
-
-    @staticmethod
-    def _collect(block: ColumnOrientedBlock, result: dict[str, list[Any]]) -> None:
-        for index, (name, _) in enumerate(block.columns_with_types):
-            values = result.setdefault(name, [])
-            if block.num_rows:
-                values.extend(block.data[index])
+# Rows are acknowledged when the shards have them. A subquery sees the whole cluster, wherever its rows lie; a statement
+# whose subqueries need rows of their own shard only may say 'local' (store/cluster.py).
+_CLUSTER_SETTINGS = {"insert_distributed_sync": 1, "distributed_product_mode": "global"}
 
 
 class Server:
     """The engine behind `clickhouse://user:password@host:9000/database?secure=1`. The database is created if it is missing.
 
-    Options in the URL: secure, verify, compression (1, lz4, zstd), ca_certs, certfile, keyfile, server_hostname,
-    alt_hosts (host:port,host:port), connect_timeout, send_receive_timeout (seconds). `clickhouses://` is `secure=1`.
+    Several hosts, `host1:9000,host2:9000`, are replicas or shards of one cluster: when one is gone, read-only or silent,
+    the next is asked. A question and an insert with a token are asked again wherever the connection broke; an insert
+    without a token only when the host had refused it before it took data.
+
+    Options in the URL: cluster (the tables are Distributed over it: store/cluster.py), secure, verify, compression (1, lz4,
+    zstd), ca_certs, certfile, keyfile, server_hostname, alt_hosts (host:port,host:port: more hosts), connect_timeout,
+    send_receive_timeout (seconds of silence). `clickhouses://` is `secure=1`.
     Connections are made when they are needed, one per concurrent call, and kept. The password is in no message.
     """
 
-    def __init__(self, url: str) -> None:
-        self._options = parse_url(url)
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """`create=False` leaves a missing database missing: then every statement fails. Raises StoreError, StoreBusy."""
+        self.target: Target = parse_url(url)
+        self.cluster = self.target.cluster
         self._lock = threading.Lock()
-        self._idle: list[_Connection] = []
+        self._idle: dict[Host, list[WireConnection]] = {host: [] for host in self.target.hosts}
+        self._preferred = 0  # index of the host that answered last
         self._closed = False
-        self._ensure_database()
+        if create:
+            self._ensure_database()
 
     def __repr__(self) -> str:
-        options = self._options
-        return f"Server({options['user']}@{options['host']}:{options['port']}/{options['database']})"
+        return f"Server({self.target.user}@{self.target})"
 
     def query(
         self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
     ) -> dict[str, list[Any]]:
-        texts = {name: _Text(value) for name, value in params.items()} if params else {}
-        with self._connection() as connection:
-            return connection.run(with_settings(sql, settings), texts)
+        texts = {name: Text(value) for name, value in params.items()} if params else {}
+        statement = with_settings(sql, settings)
+        return self._call(lambda connection: connection.run(statement, texts), repeatable=True)
 
-    def command(self, sql: str) -> None:
-        with self._connection() as connection:
-            connection.run(sql, {})
+    def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        texts = {name: Text(value) for name, value in params.items()} if params else {}
+        self._call(lambda connection: connection.run(sql, texts, _COMMAND_TIMEOUT_S), repeatable=False)
 
     def insert(self, table: str, columns: native_block.Columns, token: str = "") -> None:
         sizes = {len(values) for _, values in columns.values()}
         if len(sizes) != 1:
             raise StoreError(f"the columns of a block for {table} differ in length")
-        with self._connection() as connection:
-            connection.insert(f"{native_block.insert_statement(table, columns, token)} VALUES", columns)
+        statement = f"{native_block.insert_statement(table, columns, token)} VALUES"
+        self._call(lambda connection: connection.insert(statement, columns), repeatable=bool(token))
+
+    def each_host(self, sql: str) -> Iterator[tuple[str, dict[str, list[Any]] | StoreError]]:
+        """(host:port, answer or error) of every host: for checks of a whole cluster."""
+        for index, (host, port) in enumerate(self.target.hosts):
+            try:
+                yield (
+                    f"{host}:{port}",
+                    self._call(lambda connection: connection.run(sql, {}), repeatable=True, only=index),
+                )
+            except StoreError as error:
+                yield f"{host}:{port}", error
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
+            idle = [connection for each in self._idle.values() for connection in each]
+            self._idle = {host: [] for host in self.target.hosts}
         for connection in idle:
             connection.disconnect()
 
-    @contextmanager
-    def _connection(self) -> Iterator[_Connection]:
-        with self._lock:
-            if self._closed:
-                raise StoreError("the store is closed")
-            connection = self._idle.pop() if self._idle else self._new(self._options["database"])
-        try:
-            yield connection
-        except BaseException as error:
+    def _call(self, work: Callable[[WireConnection], T], *, repeatable: bool, only: int | None = None) -> T:
+        """`work` on the first host that can do it."""
+        count = len(self.target.hosts)
+        order = [only] if only is not None else [(self._preferred + step) % count for step in range(count)]
+        failure = StoreError("no host")  # never seen: a URL has one
+        for index in order:
+            host = self.target.hosts[index]
+            connection: WireConnection | None = None
+            try:
+                connection = self._take(host)
+                result = work(connection)
+            except StoreError:
+                raise
+            except BaseException as error:
+                if connection is not None:
+                    connection.disconnect()
+                if not isinstance(error, Exception):
+                    raise
+                failure = self._error(error, host)
+                if not _elsewhere(error, repeatable=repeatable or connection is None):
+                    raise failure from None
+                continue
+            self._give_back(host, connection)
+            self._preferred = index if only is None else self._preferred
+            return result
+        raise failure from None
+
+    def _take(self, host: Host) -> WireConnection:
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise StoreError("the store is closed")
+                idle = self._idle[host]
+                connection = idle.pop() if idle else None
+            if connection is None:
+                return self._connect(host, self.target.database)
+            if connection.alive():
+                return connection
             connection.disconnect()
-            if isinstance(error, Exception):
-                raise self._error(error) from None
-            raise
+
+    def _give_back(self, host: Host, connection: WireConnection) -> None:
         with self._lock:
             keep = not self._closed
             if keep:
-                self._idle.append(connection)
+                self._idle[host].append(connection)
         if not keep:
             connection.disconnect()
 
-    def _new(self, database: str) -> _Connection:
-        connection = _Connection(**{**self._options, "database": database})
-        connection.context.settings = {}
-        connection.context.client_settings = _CLIENT_SETTINGS
+    def _connect(self, host: Host, database: str) -> WireConnection:
+        target = self.target
+        options = {
+            "send_receive_timeout": _ANSWER_TIMEOUT_S,
+            "sync_request_timeout": target.options["connect_timeout"],
+            **target.options,
+            "user": target.user,
+            "password": target.password,
+            "database": database,
+        }
+        settings: dict[str, Any] = dict(_CLUSTER_SETTINGS) if self.cluster else {}
+        if target.options.get("compression"):
+            # What the server compresses with is its own default otherwise, and the driver may lack that library.
+            settings["network_compression_method"] = "zstd" if target.options["compression"] == "zstd" else "lz4"
+        connection = WireConnection(*host, settings, options)
+        try:
+            connection.open()
+        except BaseException:
+            connection.disconnect()
+            raise
         return connection
 
-    def _error(self, error: Exception) -> StoreError:
+    def _error(self, error: Exception, host: Host) -> StoreError:
         text = str(error)
-        password = self._options["password"]
-        if password:
-            text = text.replace(password, "***")
-        where = f"{self._options['host']}:{self._options['port']}"
+        if self.target.password:
+            text = text.replace(self.target.password, "***")
+        where = f"{host[0]}:{host[1]}"
         if isinstance(error, errors.ServerException):
             return classify(text.split("Stack trace:")[0], error.code)
         if isinstance(error, (OSError, EOFError, errors.NetworkError, errors.SocketTimeoutError)):
@@ -270,50 +180,39 @@ class Server:
         return StoreError(f"ClickHouse at {where}: {text}")
 
     def _ensure_database(self) -> None:
-        database = self._options["database"]
         try:
             self.command("SELECT 1")
         except StoreError as error:
-            if not str(error).startswith(f"Code: {_UNKNOWN_DATABASE}."):
+            if not str(error).startswith(f"Code: {UNKNOWN_DATABASE}."):
                 raise
-            connection = self._new("")
+            host = self.target.hosts[self._preferred]
+            connection: WireConnection | None = None
             try:
-                connection.run(f"CREATE DATABASE IF NOT EXISTS `{database}`", {})
+                connection = self._connect(host, "")
+                connection.run(create_database(self.target), {}, _COMMAND_TIMEOUT_S)
             except Exception as failure:  # noqa: BLE001 - the driver raises its own, OSError, EOFError, struct.error
-                raise self._error(failure) from None
+                raise self._error(failure, host) from None
             finally:
-                connection.disconnect()
+                if connection is not None:
+                    connection.disconnect()
 
 
-def parse_url(url: str) -> dict[str, Any]:
-    """Arguments for a connection. Raises StoreError, without the URL in the message: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        given = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-    except ValueError:
-        raise StoreError(
-            "the store's URL cannot be parsed; write clickhouse://user:password@host:9000/database"
-        ) from None
-    if not parts.hostname:
-        raise StoreError("the store's URL has no host; write clickhouse://user:password@host:9000/database")
-    database = unquote(parts.path.strip("/")) or "fluoro"
-    if not _NAME.fullmatch(database):
-        raise StoreError("the database in the store's URL may have letters, digits and _ only")
-    unknown = sorted(given.keys() - _OPTIONS.keys())
-    if unknown:
-        raise StoreError(f"unknown option in the store's URL: {', '.join(unknown)}; known are {', '.join(_OPTIONS)}")
-    options: dict[str, Any] = {"secure": parts.scheme == "clickhouses", "connect_timeout": 5.0}
-    for name, text in given.items():
-        try:
-            options[name] = _OPTIONS[name](text)
-        except ValueError:
-            raise StoreError(f"option {name} in the store's URL must be a number") from None
-    return {
-        "host": parts.hostname,
-        "port": port or (9440 if options["secure"] else 9000),
-        "user": unquote(parts.username or "default"),
-        "password": unquote(parts.password or ""),
-        "database": database,
-        **options,
-    }
+def create_database(target: Target) -> str:
+    """The statement that creates the database of a URL."""
+    where = f" ON CLUSTER '{target.cluster}'" if target.cluster else ""
+    return f"CREATE DATABASE IF NOT EXISTS `{target.database}`{where}"
+
+
+def _elsewhere(error: Exception, *, repeatable: bool) -> bool:
+    """Whether another host may be asked after this."""
+    if isinstance(error, errors.ServerException):
+        return error.code in NOT_HERE_CODES or (repeatable and error.code in UNSURE_CODES)
+    lost = (
+        OSError,
+        EOFError,
+        errors.NetworkError,
+        errors.SocketTimeoutError,
+        errors.UnexpectedPacketFromServerError,
+        errors.UnknownPacketFromServerError,
+    )
+    return repeatable and isinstance(error, lost)

@@ -12,17 +12,16 @@ from .embedded import Embedded
 from .engine import Engine
 from .resources import KnownResources
 from .server import Server
+from .url import SCHEMES
 
-URL_SCHEMES = ("clickhouse://", "clickhouses://")
 
-
-def open_engine(url_or_dir: str) -> Engine:
+def open_engine(url_or_dir: str, *, create: bool = True) -> Engine:
     """`clickhouse://user:password@host:9000/database` for a server, anything else is a data directory for the embedded engine.
 
-    Raises StoreError (the directory is taken, the URL is wrong) and StoreBusy (the server does not answer).
+    A missing database or directory is created; with `create=False` a missing database is not. Raises StoreError (the directory is taken, the URL is wrong) and StoreBusy (the server does not answer).
     """
-    if url_or_dir.startswith(URL_SCHEMES):
-        return Server(url_or_dir)
+    if url_or_dir.startswith(SCHEMES):
+        return Server(url_or_dir, create=create)
     return Embedded(url_or_dir)
 
 

@@ -1,4 +1,4 @@
-"""The store's contract on the server engine: against the front of the embedded engine, or a server of the user's choice."""
+"""The store's contract on the server engine: against a ClickHouse of today, or a server of the user's choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickhouse_front import running_front
+from clickhouse_nodes import running_nodes
 from contracts.store import StoreContract
 from fluoro_collector.store.server import Server
 
@@ -20,8 +20,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given.rstrip("/")
         return
-    with running_front(tmp_path_factory.mktemp("front")) as (port, _):
-        yield f"clickhouse://127.0.0.1:{port}"
+    with running_nodes(tmp_path_factory.mktemp("server")) as (node,):
+        yield f"clickhouse://{node.host}"
 
 
 class ServerContract(StoreContract):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from clickhouse_debian import PASSWORD, running_server
+from fluoro_collector.store.check import FAILED, check
 from fluoro_collector.store.engine import StoreBusy, StoreError
-from fluoro_collector.store.server import Server, parse_url
+from fluoro_collector.store.server import Server
+from fluoro_collector.store.url import Target, parse_url
 
 ROWS = {
     "id": ("UInt64", [1, (1 << 64) - 1]),
@@ -70,6 +72,16 @@ def test_a_read_only_server_is_worth_a_retry(engine: Server, port: int) -> None:
 
 
 @pytest.mark.server
+def test_a_check_says_that_it_is_too_old(port: int) -> None:
+    engine = Server(f"clickhouse://default:{PASSWORD}@127.0.0.1:{port}/wire")
+    (found,) = check(engine)
+    engine.close()
+    assert (found.state, found.what) == (FAILED, "version")
+    assert "18.16" in found.says
+    assert "upgrade it" in found.advice
+
+
+@pytest.mark.server
 def test_a_wrong_password_is_told_and_not_shown(port: int) -> None:
     with pytest.raises(StoreError) as refused:
         Server(f"clickhouse://default:a-wrong-word@127.0.0.1:{port}/wire")
@@ -106,6 +118,9 @@ def test_nobody_listens_is_worth_a_retry() -> None:
         "clickhouse://u:a-secret@host/db?colour=red",
         "clickhouse://u:a-secret@host/db?connect_timeout=soon",
         "clickhouse://u:a-secret@host/db?secure",
+        "clickhouse://u:a-secret@h1,h2:x/db",
+        "clickhouse://u:a-secret@host/db?cluster=a'b",
+        "clickhouse://u:a-secret@host/db?alt_hosts=h2:99999",
     ],
 )
 def test_a_wrong_url_is_told_without_the_password(url: str) -> None:
@@ -115,16 +130,38 @@ def test_a_wrong_url_is_told_without_the_password(url: str) -> None:
 
 
 def test_a_url_has_everything() -> None:
-    options = parse_url("clickhouses://me:p%40ss@db.example.com/traces?verify=0&compression=1&send_receive_timeout=5")
-    assert options == {
-        "host": "db.example.com",
-        "port": 9440,
-        "user": "me",
-        "password": "p@ss",
-        "database": "traces",
-        "secure": True,
-        "verify": False,
-        "compression": True,
-        "connect_timeout": 5.0,
-        "send_receive_timeout": 5.0,
-    }
+    target = parse_url("clickhouses://me:p%40ss@db.example.com/traces?verify=0&compression=1&send_receive_timeout=5")
+    assert target == Target(
+        hosts=(("db.example.com", 9440),),
+        user="me",
+        password="p@ss",
+        database="traces",
+        cluster="",
+        options={
+            "secure": True,
+            "verify": False,
+            "compression": True,
+            "connect_timeout": 5.0,
+            "send_receive_timeout": 5.0,
+        },
+    )
+    assert "p@ss" not in repr(target)
+    assert str(target) == "db.example.com:9440/traces"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("clickhouse://h1,h2:9001/db", (("h1", 9000), ("h2", 9001))),
+        ("clickhouse://u:p@h1:1,[::1]:2,[::2]/db", (("h1", 1), ("::1", 2), ("::2", 9000))),
+        ("clickhouse://h1/db?alt_hosts=h2:5,h1:9000", (("h1", 9000), ("h2", 5))),
+        ("clickhouses://h1,h2/db", (("h1", 9440), ("h2", 9440))),
+    ],
+)
+def test_a_url_may_name_several_hosts(url: str, hosts: tuple[tuple[str, int], ...]) -> None:
+    assert parse_url(url).hosts == hosts
+
+
+def test_a_url_may_name_a_cluster() -> None:
+    assert parse_url("clickhouse://h1/db?cluster=prod-1").cluster == "prod-1"
+    assert "(cluster prod-1)" in str(parse_url("clickhouse://h1/db?cluster=prod-1"))

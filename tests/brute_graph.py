@@ -14,12 +14,18 @@ MINUTE = 60_000_000_000
 
 
 class Expected:
-    """`nodes[(name, type)]`, `edges[(source, target, kind)]` → [ok, error, throttle, fault]; `inferred`, `roots`."""
+    """`nodes[(name, type)]`, `edges[(source, target, kind)]` → [ok, error, throttle, fault]; `own`, `roots`.
+
+    `minutes[minute, node]` and `edge_minutes[minute, edge]` (epoch seconds) likewise. `outcomes[node or (source, target)]`:
+    a bit (error + 2 * throttle + 4 * fault) for each request. `latest[trace_id, id]`: the row that counts.
+    """
 
     def __init__(self, rows: list[tuple[Resource, Segment]]) -> None:
         self.nodes: Counts = defaultdict(lambda: [0, 0, 0, 0])
         self.edges: Counts = defaultdict(lambda: [0, 0, 0, 0])
         self.minutes: Counts = defaultdict(lambda: [0, 0, 0, 0])
+        self.edge_minutes: Counts = defaultdict(lambda: [0, 0, 0, 0])
+        self.outcomes: dict[Any, int] = defaultdict(int)
         self.own: set[Node] = set()
         self.roots: set[Node] = set()
         latest: dict[tuple[bytes, int], tuple[Resource, Segment]] = {}
@@ -28,6 +34,7 @@ class Expected:
             if key not in latest or latest[key][1].in_progress:
                 latest[key] = (resource, segment)
         traces: dict[bytes, dict[int, tuple[Resource, Segment]]] = defaultdict(dict)
+        self.latest = latest
         for (trace_id, id_), row in latest.items():
             traces[trace_id][id_] = row
         for trace in traces.values():
@@ -90,13 +97,20 @@ class Expected:
     def _node(self, node: Node, segment: Segment, *, inferred: bool) -> None:
         self.nodes[node][_class(segment)] += 1
         self.minutes[segment.start // MINUTE * 60, node][_class(segment)] += 1
+        self.outcomes[node] |= 1 << _flags(segment)
         if not inferred:
             self.own.add(node)
 
     def _edge(self, source: Node | None, target: Node, kind: str, segment: Segment) -> None:
         if source is not None:
             self.edges[source, target, kind][_class(segment)] += 1
+            self.edge_minutes[segment.start // MINUTE * 60, (source, target, kind)][_class(segment)] += 1
+            self.outcomes[source, target] |= 1 << _flags(segment)
 
 
 def _class(segment: Segment) -> int:
     return 3 if segment.fault else 2 if segment.throttle else 1 if segment.error else 0
+
+
+def _flags(segment: Segment) -> int:
+    return segment.error + 2 * segment.throttle + 4 * segment.fault

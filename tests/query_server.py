@@ -17,8 +17,10 @@ from fluoro_collector.receivers.room import Room
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.web import WebServer, build_app
 from fluoro_collector.rollup import Rollup
+from fluoro_collector.sampling.targets import Sampling
 from fluoro_collector.settings import Settings
 from fluoro_collector.state import State
+from fluoro_collector.store.configuration import Configuration
 from fluoro_collector.store.store import Store
 
 LIMIT = 1 << 20
@@ -45,7 +47,9 @@ def serving(store: Store) -> Iterator[Server]:
     async def run() -> None:
         counters, rollup = Counters(), Rollup(store.engine)
         ingest = Ingest(store, counters, max_buffer_bytes=4 * LIMIT, touched=rollup.touched)
-        state = State(Settings(), counters, store, rollup, ingest)
+        configuration = Configuration(store.engine)
+        sampling = Sampling(store.engine, configuration)
+        state = State(Settings(), counters, store, rollup, ingest, configuration, sampling)
         listening = socket.create_server(("127.0.0.1", 0))
         taker = Taker(ingest, counters, LIMIT)
         web = WebServer(build_app(routes(state, taker), limit=LIMIT, room=Room(4 * LIMIT)), 5)

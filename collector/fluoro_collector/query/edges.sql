@@ -1,4 +1,4 @@
--- Edges of the service map in a range, from rolled-up minutes: only rows of a minute's newest version count.
+-- Edges of the service map in the minutes, hours or days {periods} (epoch seconds): only rows of the newest version count.
 SELECT
     source_name,
     source_type,
@@ -12,17 +12,14 @@ SELECT
     sum(e.total) AS total,
     sum(e.total_time) AS total_time,
     sumMap(e.histogram) AS histogram,
-    min(toUnixTimestamp(e.minute)) AS first_minute
-FROM edges_1m AS e
-WHERE e.minute >= toDateTime({first:UInt32}, 'UTC')
-  AND e.minute < toDateTime({last:UInt32}, 'UTC')
-  AND toUnixTimestamp(e.minute) NOT IN {dirty:Array(UInt32)}
-  AND (e.minute, e.version) IN (
-      SELECT minute, max(version)
-      FROM edges_1m
-      WHERE minute >= toDateTime({first:UInt32}, 'UTC')
-        AND minute < toDateTime({last:UInt32}, 'UTC')
-      GROUP BY minute
+    toUnixTimestamp(min(e.FIRST_MINUTE)) AS first_minute
+FROM edges_LEVEL AS e
+WHERE e.PERIOD IN {periods:Array(DateTime('UTC'))}
+  AND (e.PERIOD, e.version) IN (
+      SELECT PERIOD, max(version)
+      FROM edges_LEVEL
+      WHERE PERIOD IN {periods:Array(DateTime('UTC'))}
+      GROUP BY PERIOD
   )
   AND source_name != ''
 GROUP BY source_name, source_type, target_name, target_type, relation

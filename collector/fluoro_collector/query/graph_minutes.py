@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import compress
 from typing import Any, NamedTuple, TypeVar
 
 from fluoro_collector.store.engine import Engine
@@ -24,7 +25,7 @@ class Live(NamedTuple):
     rows must have been received to be settled (epoch ms).
 
     `memo` keeps answers (None: nothing is kept): live ones as long as `state` is the same, those from stored rows as long
-    as `version` is.
+    as `version` is. `stale_hours` and `stale_days` (epoch seconds) are not to be read: what is in them has changed.
     """
 
     minutes: list[int]
@@ -32,6 +33,8 @@ class Live(NamedTuple):
     memo: Memo | None = None
     state: Hashable = None
     version: int = 0
+    stale_hours: Collection[int] = ()
+    stale_days: Collection[int] = ()
 
     def kept(self, key: Hashable, compute: Callable[[], T]) -> T:
         """`compute()`, or what it gave for this key before."""
@@ -54,9 +57,35 @@ def graph_minutes(
     wanted = sorted(set(minutes))
     params: dict[str, Any] = {"minutes": wanted, "first": wanted[0], "last": wanted[-1] + MINUTE, "ids": list(ids)}
     params["settled"] = settled_ms
-    columns = engine.query(statement("graph_minutes"), params, {"max_threads": 1})
+    columns = engine.query(observing("graph_minutes"), params, {"max_threads": 1})
     columns["histogram"] = [Counter(buckets) for buckets in columns.pop("buckets")]
     return columns
+
+
+class Minutes(NamedTuple):
+    """`columns` as those of `graph_minutes`, with `min_time` and `max_time`. `observed`: the column of `traces`, by trace id."""
+
+    columns: dict[str, list[Any]]
+    observed: dict[bytes, list[str]]
+
+
+def rolled_minutes(engine: Engine, minutes: Sequence[int]) -> Minutes:
+    """What is stored of these minutes (epoch seconds, ascending), all in one pass over their segments."""
+    params: dict[str, Any] = {"minutes": list(minutes), "first": minutes[0], "last": minutes[-1] + MINUTE}
+    params.update(ids=[], settled=ALL_SETTLED)
+    columns = engine.query(observing("rolled_minutes"), params, {"max_threads": 1})
+    of_traces = [not minute for minute in columns["minute"]]  # they have the minute 0
+    ids, texts = columns.pop("trace_id"), columns.pop("observed")
+    observed = dict(zip(compress(ids, of_traces), compress(texts, of_traces), strict=True))
+    columns = {name: list(compress(values, columns["minute"])) for name, values in columns.items()}
+    columns["histogram"] = [Counter(buckets) for buckets in columns.pop("buckets")]
+    return Minutes(columns, observed)
+
+
+@cache
+def observing(name: str) -> str:
+    """The statement `query/{name}.sql` with the common table expressions of `observations.sql` before its SELECT."""
+    return statement(name).replace("OBSERVATIONS\n", statement("observations"), 1)
 
 
 def live_minutes(engine: Engine, live: Live) -> Iterator[dict[str, list[Any]]]:

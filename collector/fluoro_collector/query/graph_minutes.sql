@@ -1,203 +1,41 @@
 -- Nodes and edges of the service map, one row per minute, environment and key, from de-duplicated segments.
---
--- Whole traces decide (a callee may be in another minute than its call): the traces touched in {minutes}, read in
--- [{first} - 1 h, {last} + 1 h). A trace is one pair of arrays, and a lookup inside it is a sort: definitions (tag 0)
--- come before uses (tag 1) of the same id, and arrayFill hands the definition on. Memory stays linear in the trace;
--- arrayMap with indexOf copies the whole array for every element (measured: 12 GB for one trace of 40,000 spans).
---
--- A node is one text here, '' = none: arrays of narrow tuples are what this statement spends its time on. It begins with
--- the length of its type ("3:sqsorders"), since either part may hold any character.
---
--- A trace arrives in pieces. Until a row is settled, what only a missing piece would tell is left open: a call without an
--- answer is not an inferred node yet, and a request without its caller has no client yet.
---
--- {minutes:Array(UInt32)} epoch seconds of the minutes wanted, {first:UInt32} the first, {last:UInt32} the end of the last,
--- {ids:Array(FixedString(16))} only these traces; empty = all
--- {settled:Int64} epoch ms: rows received until then are settled
-WITH
-deduplicated AS
-(
-    SELECT
-        trace_id,
-        id,
-        parent_id,
-        -- 0 internal work, 1 segment, 2 segment that took a message, 3 call
-        multiIf(NOT subsegment, if(kind = 4, 2, 1), namespace != '', 3, 0) AS role,
-        toString(service) AS service_name,
-        if(service = '', '', concat(toString(length(origin)), ':', origin, service)) AS node,
-        if(peer_name = '', '', concat(toString(length(peer_type)), ':', peer_type, peer_name)) AS peer,
-        toUnixTimestamp64Milli(received) > {settled:Int64} AS young,
-        (
-            toUnixTimestamp(toStartOfMinute(start)),
-            duration,
-            -- Bucket of the histogram (store/histogram.py), 255 = not finished.
-            toUInt8(if(in_progress, 255, least(greatest(floor(log2(duration) * 4) - 40, 0), 127))),
-            toUInt8(multiIf(fault, 3, throttle, 2, error, 1, 0)),
-            toString(environment)
-        ) AS figures
-    FROM segments
-    WHERE start >= toDateTime({first:UInt32}, 'UTC') - INTERVAL 1 HOUR
-      AND start < toDateTime({last:UInt32}, 'UTC') + INTERVAL 1 HOUR
-      AND trace_id IN (
-          SELECT trace_id
-          FROM segments
-          WHERE start >= toDateTime({first:UInt32}, 'UTC')
-            AND start < toDateTime({last:UInt32}, 'UTC')
-            AND toUnixTimestamp(toStartOfMinute(start)) IN {minutes:Array(UInt32)}
-      )
-      AND (empty({ids:Array(FixedString(16))}) OR trace_id IN {ids:Array(FixedString(16))})
-    ORDER BY trace_id, id, in_progress, received DESC, duration DESC
-    LIMIT 1 BY trace_id, id
-),
-traces AS
-(
-    SELECT
-        trace_id,
-        -- Pointer jumping: every row points at its parent, a segment at itself; each step doubles the reach. A cycle
-        -- never arrives at a segment and so finds no owner. (arrayMap over one element only gives `ordered` its name.)
-        arrayFold(
-            (pointers, step) -> arrayMap(
-                ordered -> arraySort(arrayFilter(
-                    pointer -> pointer.1 != 0,
-                    arrayMap(
-                        (entry, last) -> (if(entry.2 = 1, entry.3, 0), if(last.1 = entry.1, last.4, 0)),
-                        ordered,
-                        arrayFill(entry -> entry.2 = 0, ordered)
-                    )
-                )),
-                [arraySort(arrayConcat(
-                    arrayMap(pointer -> (pointer.1, 0, pointer.1, pointer.2), pointers),
-                    arrayMap(pointer -> (pointer.2, 1, pointer.1, toUInt64(0)), pointers)
-                ))]
-            )[1],
-            range(toUInt8(ceil(log2(1 + countIf(role IN (0, 3)))))),
-            groupArray((id, if(role IN (1, 2), id, parent_id)))
-        ) AS ancestors,
-        -- (id, service, node) of the nearest segment above each row, in the order of ids; ('', '') when there is none.
-        arraySort(arrayConcat(
-            groupArrayIf((id, 0, id, service_name, node), role IN (1, 2)),
-            arrayMap(pointer -> (pointer.2, 1, pointer.1, '', ''), ancestors)
-        )) AS entries,
-        arraySort(arrayFilter(owner -> owner.1 != 0, arrayMap(
-            (entry, last) -> (
-                if(entry.2 = 1, entry.3, 0),
-                if(last.1 = entry.1, last.4, ''),
-                if(last.1 = entry.1, last.5, '')
-            ),
-            entries,
-            arrayFill(entry -> entry.2 = 0, entries)
-        ))) AS owners,
-        groupArray((id, parent_id, role, service_name, node, peer, young, figures)) AS fields
-    FROM deduplicated
-    GROUP BY trace_id
-),
-members AS
-(
-    SELECT
-        trace_id,
-        row.1 AS id,
-        row.2 AS parent_id,
-        row.3 AS role,
-        -- The caller's node: the segment above, unless the row names another service than that segment.
-        if(above.2 != '' AND (row.4 = '' OR row.4 = above.2), above.3, row.5) AS owner,
-        row.5 AS node,
-        row.6 AS peer,
-        row.7 AS young,
-        row.8 AS figures
-    FROM traces
-    ARRAY JOIN fields AS row, owners AS above
-),
--- One group per id: the row that has it, and the segments whose parent it is.
-families AS
-(
-    SELECT
-        trace_id,
-        link.1 AS key,
-        groupArrayIf((role, owner, peer, young, figures), link.2)[1] AS parent,
-        parent.1 = 3 AS called,
-        countIf(link.2) > 0 AS present,
-        groupArrayIf((node, peer, role = 2, young, figures), NOT link.2) AS children,
-        arrayDistinct(arrayMap(child -> child.1, arrayFilter(child -> NOT child.3, children))) AS answering,
-        arrayExists(child -> child.3, children) AS queued
-    FROM members
-    ARRAY JOIN if(role IN (1, 2), [(id, true), (parent_id, false)], [(id, true)]) AS link
-    GROUP BY trace_id, key
-),
-observations AS
-(
-    SELECT
-        observation.1 AS relation,
-        observation.2 AS source,
-        observation.3 AS target,
-        observation.4 AS inferred,
-        observation.5 AS root,
-        observation.6.1 AS minute,
-        observation.6.2 AS duration,
-        observation.6.3 AS bucket,
-        observation.6.4 AS outcome,
-        observation.6.5 AS environment
-    FROM families
-    ARRAY JOIN arrayConcat(
-        -- A segment is a request of its own node.
-        arrayMap(
-            child -> (0, '', child.1, false, NOT present AND NOT child.4 AND NOT (child.3 AND child.2 != ''), child.5),
-            children
-        ),
-        -- A call that no segment answers is a request of an inferred node; a queue stays when a consumer took the message.
-        if(
-            called AND parent.3 != '' AND (queued OR (empty(answering) AND NOT parent.4)),
-            [(0, '', parent.3, true, false, parent.5), (1, parent.2, parent.3, false, false, parent.5)],
-            []
-        ),
-        -- A call that is answered: an edge with the caller's figures.
-        if(called, arrayMap(target -> (1, parent.2, target, false, false, parent.5), answering), []),
-        -- Edges that only the callee can tell: from the client, from a queue, from a parent that is no call.
-        arrayFilter(edge -> edge.2 != edge.3, arrayMap(
-            child -> (
-                if(child.3 AND (present OR child.2 != ''), 2, 1),
-                multiIf(
-                    child.3 AND child.2 != '', child.2,
-                    NOT present, 'client',
-                    child.3 AND called AND parent.3 != '', parent.3,
-                    parent.2
-                ),
-                child.1,
-                false,
-                false,
-                child.5
-            ),
-            arrayFilter(
-                child -> if(present, NOT called OR child.3, NOT child.4 OR (child.3 AND child.2 != '')),
-                children
-            )
-        ))
-    ) AS observation
-)
+OBSERVATIONS
 SELECT
-    ['node', 'sync', 'link'][o.relation + 1] AS relation,
-    o.minute AS minute,
-    o.environment AS environment,
-    if(o.source = 'client', 'client', substring(
-        o.source, position(o.source, ':') + 1, toUInt64OrZero(splitByChar(':', o.source)[1])
-    )) AS source_type,
-    if(o.source = 'client', target_name, substring(
-        o.source, position(o.source, ':') + 1 + length(source_type)
-    )) AS source_name,
-    substring(o.target, position(o.target, ':') + 1, toUInt64OrZero(splitByChar(':', o.target)[1])) AS target_type,
-    substring(o.target, position(o.target, ':') + 1 + length(target_type)) AS target_name,
-    min(o.inferred) AS inferred,
-    max(o.root) AS root,
-    countIf(o.outcome = 0) AS ok,
-    countIf(o.outcome = 1) AS error,
-    countIf(o.outcome = 2) AS throttle,
-    countIf(o.outcome = 3) AS fault,
-    count() AS total,
-    sum(o.duration) AS total_time,
-    minIf(o.duration, o.bucket < 255) AS min_time,
-    maxIf(o.duration, o.bucket < 255) AS max_time,
-    groupArrayIf(o.bucket, o.bucket < 255) AS buckets
-FROM observations AS o
-WHERE o.minute IN {minutes:Array(UInt32)}
-  AND o.target != ''
-  AND (o.relation = 0 OR o.source != '')
-GROUP BY o.relation, o.minute, o.environment, o.source, o.target
+    ['node', 'sync', 'link'][g.relation + 1] AS relation,
+    g.minute AS minute,
+    g.environment AS environment,
+    if(g.client, 'client', substring(g.source, g.source_at, g.source_length)) AS source_type,
+    if(g.client, substring(g.target, g.target_at + g.target_length), substring(g.source, g.source_at + g.source_length)) AS source_name,
+    substring(g.target, g.target_at, g.target_length) AS target_type,
+    substring(g.target, g.target_at + g.target_length) AS target_name,
+    g.* EXCEPT (relation, minute, environment, source, target, client, source_at, source_length, target_at, target_length)
+FROM
+(
+    SELECT
+        o.relation AS relation,
+        o.minute AS minute,
+        o.environment AS environment,
+        o.source AS source,
+        o.target AS target,
+        o.source = 'client' AS client,
+        position(o.source, ':') + 1 AS source_at,
+        toUInt64OrZero(splitByChar(':', o.source)[1]) AS source_length,
+        position(o.target, ':') + 1 AS target_at,
+        toUInt64OrZero(splitByChar(':', o.target)[1]) AS target_length,
+        min(o.inferred) AS inferred,
+        max(o.root) AS root,
+        countIf(o.flags = 0) AS ok,
+        countIf(o.flags = 1) AS error,
+        countIf(o.flags IN (2, 3)) AS throttle,
+        countIf(o.flags >= 4) AS fault,
+        count() AS total,
+        sum(o.duration) AS total_time,
+        minIf(o.duration, o.bucket < 255) AS min_time,
+        maxIf(o.duration, o.bucket < 255) AS max_time,
+        groupArrayIf(o.bucket, o.bucket < 255) AS buckets
+    FROM observations AS o
+    WHERE o.minute IN {minutes:Array(UInt32)}
+      AND o.target != ''
+      AND (o.relation = 0 OR o.source != '')
+    GROUP BY o.relation, o.minute, o.environment, o.source, o.target
+) AS g

@@ -1,4 +1,4 @@
--- Nodes of the service map in a range, from rolled-up minutes: only rows of a minute's newest version count.
+-- Nodes of the service map in the minutes, hours or days {periods} (epoch seconds): only rows of the newest version count.
 SELECT
     name,
     type,
@@ -11,17 +11,14 @@ SELECT
     sum(n.total) AS total,
     sum(n.total_time) AS total_time,
     sumMap(n.histogram) AS histogram,
-    min(toUnixTimestamp(n.minute)) AS first_minute
-FROM nodes_1m AS n
-WHERE n.minute >= toDateTime({first:UInt32}, 'UTC')
-  AND n.minute < toDateTime({last:UInt32}, 'UTC')
-  AND toUnixTimestamp(n.minute) NOT IN {dirty:Array(UInt32)}
-  AND (n.minute, n.version) IN (
-      SELECT minute, max(version)
-      FROM nodes_1m
-      WHERE minute >= toDateTime({first:UInt32}, 'UTC')
-        AND minute < toDateTime({last:UInt32}, 'UTC')
-      GROUP BY minute
+    toUnixTimestamp(min(n.FIRST_MINUTE)) AS first_minute
+FROM nodes_LEVEL AS n
+WHERE n.PERIOD IN {periods:Array(DateTime('UTC'))}
+  AND (n.PERIOD, n.version) IN (
+      SELECT PERIOD, max(version)
+      FROM nodes_LEVEL
+      WHERE PERIOD IN {periods:Array(DateTime('UTC'))}
+      GROUP BY PERIOD
   )
   AND name != ''
 GROUP BY name, type

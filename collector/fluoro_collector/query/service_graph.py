@@ -1,4 +1,4 @@
-"""The service map of a time range: rolled-up minutes, and dirty ones computed live by the statement that rolls up."""
+"""The service map of a time range: stored days, hours and minutes, and dirty minutes computed live."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from fluoro_collector.store.engine import Engine
 
-from .graph_minutes import MINUTE, Dirty, live_minutes
-from .sql import statement
+from .graph_minutes import MINUTE, Dirty, Live, live_minutes
+from .levels import Level, cover, leveled
 from .statistics import FIGURES, Figures, Statistics, figures
 
 NodeKey = tuple[str, str]
@@ -169,13 +169,19 @@ def service_graph(engine: Engine, dirty: Dirty, start: float, end: float) -> Ser
     first, last = whole_minutes(start, end)
     live = dirty(first, last)
     graph = Graph()
-    params = {"first": first, "last": last, "dirty": live.minutes}
-    key = (live.version, first, last, *live.minutes)
-    graph.add_nodes(live.kept(("nodes", *key), lambda: engine.query(statement("nodes"), params)))
-    graph.add_edges(live.kept(("edges", *key), lambda: engine.query(statement("edges"), params)))
+    for level, periods in cover(first, last, live):
+        graph.add_nodes(_stored(engine, live, "nodes", level, periods))
+        graph.add_edges(_stored(engine, live, "edges", level, periods))
     for columns in live_minutes(engine, live):
         graph.add_minutes(columns)
     return graph.answer(first, last)
+
+
+def _stored(engine: Engine, live: Live, name: str, level: Level, periods: list[int]) -> dict[str, list[Any]]:
+    def ask() -> dict[str, list[Any]]:
+        return engine.query(leveled(name, level), {"periods": periods}, {"max_threads": 1})
+
+    return live.kept((name, live.version, level, *periods), ask)
 
 
 def _rows(columns: dict[str, list[Any]]) -> Iterable[tuple[Any, ...]]:

@@ -1,243 +1,132 @@
-"""One trace by id: its rows, and its tree in depth-first order."""
+"""One trace by id: its segments in depth-first order, and notes on the whole. Any part of it, or all of it as a stream."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import msgspec
 
-from fluoro.model import Cause, Event, Http, Kind, Resource, Sql
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.resources import read as read_resources
-from fluoro_collector.store.segments import READ_COLUMNS, Row, from_columns
 
 from .ids import format_trace_id
-from .sql import statement
-from .traces import SECOND, outcome
+from .resource_places import Place, place_of, resource_places
+from .trace_notes import Notes, clock_skews, notes
+from .trace_read import Outline, outline, parts, rows
+from .trace_views import SegmentView, resource_view, segment_view
 
-HOUR = 3600
-_EARLIEST, _LATEST = 0, (1 << 32) - 1
+__all__ = ["SegmentView", "Trace", "rows", "trace", "trace_json"]
 
-
-class Placed(NamedTuple):
-    """A row and its place: `parent` is the index of its parent in the list, -1 for a root or an orphan."""
-
-    row: Row
-    parent: int
-    depth: int
-
-
-class Peer(msgspec.Struct, kw_only=True):
-    """The node of the service map a call points at."""
-
-    name: str
-    type: str
-
-
-class LinkView(msgspec.Struct, kw_only=True):
-    trace_id: str
-    id: str
-    attributes: dict[str, Any] | None
-
-
-class EventView(msgspec.Struct, kw_only=True):
-    """`time` in seconds from the start of the trace."""
-
-    name: str
-    time: float
-    attributes: dict[str, Any] | None
-
-
-class SegmentView(msgspec.Struct, kw_only=True):
-    """One segment of a trace. `start` in seconds from the start of the trace, `duration` in seconds (0 in progress).
-
-    `type` is "segment" (entry of a service) or "subsegment". `kind` is "internal", "server", "client", "producer" or
-    "consumer". `parent` is an index into the list, -1 for a root and for a segment whose parent is not stored.
-    """
-
-    id: str
-    parent: int
-    depth: int
-    service: str
-    name: str
-    operation: str
-    kind: str
-    namespace: str
-    type: str
-    origin: str
-    start: float
-    duration: float
-    in_progress: bool
-    outcome: str
-    http: dict[str, Any] | None
-    aws: dict[str, Any] | None
-    sql: dict[str, Any] | None
-    cause: dict[str, Any] | None
-    annotations: dict[str, Any]
-    metadata: dict[str, Any]
-    links: list[LinkView]
-    events: list[EventView]
-    user: str
-    peer: Peer | None
-    resource: dict[str, Any]
+_SECOND = 1_000_000_000
+_FEW = 200  # resources that are kept for a whole answer
+_encode = msgspec.json.encode
 
 
 class Trace(msgspec.Struct, kw_only=True):
-    """`start` in epoch seconds; `duration` from the first start to the last end. `partial`: something is in progress."""
+    """`start` in epoch seconds; `duration` from the first start to the last end. `partial`: something is in progress.
+
+    `count` is the number of its segments. `segments` are those asked for, all without a limit; `next` is the index to ask
+    for after them, null when there are no more. `notes` are null on pages after the first. `truncated`: more segments are
+    stored than the collector reads of one trace, and these are the earliest.
+    """
 
     id: str
     start: float
     duration: float
     partial: bool
+    truncated: bool
+    count: int
+    next: int | None
+    notes: Notes | None
     segments: list[SegmentView]
 
 
-def rows(engine: Engine, trace_id: bytes, now: float | None = None) -> list[Row]:
-    """The de-duplicated rows of a trace by start; [] when there are none.
+class _Found:
+    """A trace whose outline is read."""
 
-    The first four bytes of an id are its epoch second if an X-Ray SDK (or ours) made it: that hour and its neighbours
-    are read first, which is a primary-key search. Everything that is stored is searched when nothing is there, a
-    parent is missing, or the trace goes on to the end of what was read.
-    """
-    second = int.from_bytes(trace_id[:4], "big")
-    if second <= (time.time() if now is None else now) + HOUR:
-        begin = second // HOUR * HOUR
-        found = _read(engine, trace_id, max(begin - HOUR, _EARLIEST), min(begin + 2 * HOUR, _LATEST))
-        if found and _complete(found, (begin + HOUR) * SECOND):
-            return found
-    return _read(engine, trace_id, _EARLIEST, _LATEST)
+    def __init__(self, engine: Engine, found: Outline, after: int, limit: int | None) -> None:
+        self.engine = engine
+        self.outline = found
+        first = after + 1
+        self.indexes = range(first, len(found) if limit is None else min(first + limit, len(found)))
+        self.began = found.began
+        self.resources: dict[int, dict[str, Any]] = {}
+        places = self._places()
+        self.skews = clock_skews(found, places)
+        last = self.indexes.stop
+        self.head = Trace(
+            id=format_trace_id(found.trace_id),
+            start=self.began / _SECOND,
+            duration=(found.ended - self.began) / _SECOND,
+            partial=any(found.in_progress),
+            truncated=found.truncated,
+            count=len(found),
+            next=last - 1 if last < len(found) else None,
+            notes=notes(found, self.skews, places) if first == 0 else None,
+            segments=[],
+        )
+
+    def views(self) -> Iterator[list[SegmentView]]:
+        """The segments, part by part."""
+        first = self.indexes.start
+        for found in parts(self.engine, self.outline, self.indexes):
+            self._read_resources([row.resource_id for row in found])
+            yield [
+                segment_view(
+                    row,
+                    self.outline.parents[index],
+                    self.outline.depths[index],
+                    self.began,
+                    self.skews[index],
+                    self.resources.get(row.resource_id, {}),
+                )
+                for index, row in enumerate(found, first)
+            ]
+            first += len(found)
+
+    def _places(self) -> dict[int, Place]:
+        """Of the resources, which are kept if they are few."""
+        ids = set(self.outline.resource_ids)
+        if len(ids) > _FEW:
+            return resource_places(self.engine, ids)
+        resources = read_resources(self.engine, list(ids))
+        self.resources = {id_: resource_view(resource) for id_, resource in resources.items()}
+        return {id_: place_of(resource) for id_, resource in resources.items()}
+
+    def _read_resources(self, ids: Collection[int]) -> None:
+        missing = {id_ for id_ in ids if id_ not in self.resources}
+        if missing:
+            # Dropped, so that a sender that makes a resource of each segment does not fill the memory.
+            read = read_resources(self.engine, sorted(set(ids)))
+            self.resources = {id_: resource_view(resource) for id_, resource in read.items()}
 
 
-def _read(engine: Engine, trace_id: bytes, begin: int, until: int) -> list[Row]:
-    sql = statement("trace").replace("COLUMNS_TO_READ", READ_COLUMNS)
-    return from_columns(engine.query(sql, {"trace_id": trace_id, "from": begin, "until": until}))
-
-
-def _complete(found: Sequence[Row], until: int) -> bool:
-    ids = {row.segment.id for row in found}
-    last = max(max(row.segment.start, row.segment.end) for row in found)
-    return last < until and all(not row.segment.parent_id or row.segment.parent_id in ids for row in found)
-
-
-def place(found: Sequence[Row]) -> list[Placed]:
-    """Depth first, siblings by start. Orphans are roots; of a cycle the earliest member is one."""
-    ids = {row.segment.id for row in found}
-    children: dict[int, list[Row]] = {}
-    for row in sorted(found, key=_order):
-        parent = row.segment.parent_id
-        children.setdefault(parent if parent in ids and parent != row.segment.id else 0, []).append(row)
-    placed: list[Placed] = []
-    seen: set[int] = set()
-
-    def walk(root: Row) -> None:
-        pending = [(root, -1, 0)]
-        while pending:
-            row, parent, depth = pending.pop()
-            if row.segment.id in seen:
-                continue
-            seen.add(row.segment.id)
-            placed.append(Placed(row, parent, depth))
-            index = len(placed) - 1
-            pending.extend((child, index, depth + 1) for child in reversed(children.get(row.segment.id, ())))
-
-    for root in children.get(0, ()):
-        walk(root)
-    if len(seen) < len(found):
-        for row in sorted(found, key=_order):
-            if row.segment.id not in seen:
-                walk(row)
-    return placed
-
-
-def trace(engine: Engine, trace_id: bytes) -> Trace | None:
-    """The trace in depth-first order, or None when it is not stored."""
-    found = rows(engine, trace_id)
-    if not found:
+def trace(engine: Engine, trace_id: bytes, after: int = -1, limit: int | None = None) -> Trace | None:
+    """The trace, or None when it is not stored. With `limit` that many segments after the one with index `after`."""
+    found = outline(engine, trace_id)
+    if found is None:
         return None
-    resources = read_resources(engine, [row.resource_id for row in found])
-    start = min(row.segment.start for row in found)
-    end = max(max(row.segment.start, row.segment.end) for row in found)
-    return Trace(
-        id=format_trace_id(trace_id),
-        start=start / SECOND,
-        duration=(end - start) / SECOND,
-        partial=any(row.segment.in_progress for row in found),
-        segments=[_view(each, start, resources.get(each.row.resource_id)) for each in place(found)],
-    )
+    wanted = _Found(engine, found, after, limit)
+    wanted.head.segments = [view for views in wanted.views() for view in views]
+    return wanted.head
 
 
-def _view(placed: Placed, trace_start: int, resource: Resource | None) -> SegmentView:
-    row = placed.row
-    segment = row.segment
-    return SegmentView(
-        id=f"{segment.id:016x}",
-        parent=placed.parent,
-        depth=placed.depth,
-        service=row.service,
-        name=segment.name,
-        operation=segment.operation,
-        kind=Kind(segment.kind).name.lower(),
-        namespace=segment.namespace,
-        type="subsegment" if segment.subsegment else "segment",
-        origin=segment.origin,
-        start=(segment.start - trace_start) / SECOND,
-        duration=max(segment.end - segment.start, 0) / SECOND,
-        in_progress=segment.in_progress,
-        outcome=outcome(segment.error, segment.throttle, segment.fault),
-        http=None if segment.http is None else _http(segment.http),
-        aws=segment.aws,
-        sql=None if segment.sql is None else _sql(segment.sql),
-        cause=None if segment.cause is None else _cause(segment.cause),
-        annotations=dict(segment.annotations or {}),
-        metadata=dict(segment.metadata or {}),
-        links=[
-            LinkView(trace_id=format_trace_id(link.trace_id), id=f"{link.id:016x}", attributes=link.attributes)
-            for link in segment.links or ()
-        ],
-        events=[_event(event, trace_start) for event in segment.events or ()],
-        user=segment.user,
-        peer=Peer(name=row.peer_name, type=row.peer_type) if row.peer_name else None,
-        resource={} if resource is None else _resource(resource),
-    )
+def trace_json(engine: Engine, trace_id: bytes, after: int = -1, limit: int | None = None) -> Iterator[bytes] | None:
+    """The JSON of `trace` in pieces, of some thousand segments each: memory holds the outline and one piece.
+
+    The outline is read before this returns; None when the trace is not stored.
+    """
+    found = outline(engine, trace_id)
+    return None if found is None else _pieces(_Found(engine, found, after, limit))
 
 
-def _http(http: Http) -> dict[str, Any]:
-    """Only what is known."""
-    known = _known(http, "method", "url", "status", "user_agent", "client_ip", "x_forwarded_for", "route")
-    if http.content_length >= 0:
-        known["content_length"] = http.content_length
-    return known
-
-
-def _sql(sql: Sql) -> dict[str, Any]:
-    return _known(sql, *sql.__struct_fields__)
-
-
-def _cause(cause: Cause) -> dict[str, Any]:
-    shown = _known(cause, "ref", "working_directory", "paths")
-    shown["exceptions"] = [
-        {
-            **_known(exception, "id", "type", "message", "remote", "cause", "truncated", "skipped"),
-            "stack": [{"path": frame.path, "line": frame.line, "label": frame.label} for frame in exception.stack],
-        }
-        for exception in cause.exceptions
-    ]
-    return shown
-
-
-def _event(event: Event, trace_start: int) -> EventView:
-    return EventView(name=event.name, time=(event.time - trace_start) / SECOND, attributes=event.attributes)
-
-
-def _resource(resource: Resource) -> dict[str, Any]:
-    return _known(resource, "service_name", "service_version", "environment", "host", "attributes")
-
-
-def _known(struct: msgspec.Struct, *fields: str) -> dict[str, Any]:
-    return {name: value for name in fields if (value := getattr(struct, name))}
-
-
-def _order(row: Row) -> tuple[int, int]:
-    return row.segment.start, row.segment.id
+def _pieces(wanted: _Found) -> Iterator[bytes]:
+    head = _encode(wanted.head)[: -len(b"]}")]  # `segments` is the last member
+    written = 0
+    for views in wanted.views():
+        before = b"," if written else head
+        written += len(views)
+        yield b"".join((before, _encode(views)[1:-1], b"]}" if written == len(wanted.indexes) else b""))
+    if not written:
+        yield head + b"]}"

@@ -5,7 +5,7 @@ FROM segments
 LEFT JOIN
 (
     SELECT toUnixTimestamp(minute) AS rolled, max(version) AS version
-    FROM nodes_1m
+    FROM traces
     GROUP BY rolled
 ) AS done ON done.rolled = toUnixTimestamp(toStartOfMinute(segments.start))
 WHERE received >= fromUnixTimestamp64Milli({since:Int64})

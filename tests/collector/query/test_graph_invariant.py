@@ -40,7 +40,7 @@ def send(store: Store, rollup: Rollup, batch: list[tuple[Resource, Segment]]) ->
     rollup.touched({segment.start // SECOND for _, segment in batch})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_delivery_gives_the_map_of_brute_force(store: Store, seed: int) -> None:
     rng = random.Random(seed)
     rows = random_traces(seed, BASE * SECOND)
@@ -49,7 +49,7 @@ def test_any_delivery_gives_the_map_of_brute_force(store: Store, seed: int) -> N
     for batch in delivered(rows, rng):
         send(store, rollup, batch)
         sent += batch
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             rollup.run_once()
         if rng.random() < 0.1:
             check(service_graph(store.engine, rollup.dirty, START, END), Expected(sent))

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from fluoro.errors import FluoroError
 
+_SHOWN = 8  # words of a long list in a message
+
 
 class FilterError(FluoroError):
-    """`position` is the offset (characters, from 0) in the expression; `expected` what could stand there."""
+    """`position` is the offset (characters, from 0) in the expression; `expected` all that could stand there.
 
-    def __init__(self, message: str, position: int, expected: tuple[str, ...] = ()) -> None:
+    `nearest` is the keyword that was probably meant, "" when none is near.
+    """
+
+    def __init__(self, message: str, position: int, expected: tuple[str, ...] = (), nearest: str = "") -> None:
         text = message
-        if expected:
+        if nearest:
+            text += f"; did you mean {nearest}?"
+        elif expected:
             text += f": expected {_either(expected)}"
         super().__init__(f"{text} (at position {position})")
         self.position = position
         self.expected = expected
-
-
-class NotSupportedError(FilterError):
-    """Part of the language, but this version cannot answer it."""
-
-    def __init__(self, what: str, position: int = 0) -> None:
-        super().__init__(f"{what} is not supported yet", position)
+        self.nearest = nearest
 
 
 def _either(words: tuple[str, ...]) -> str:
+    if len(words) > _SHOWN:
+        return f"{', '.join(words[:_SHOWN])} or another keyword"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

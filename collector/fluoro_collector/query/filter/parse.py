@@ -1,6 +1,7 @@
 """Text to tree. Precedence: "!", then AND (also when two terms just stand side by side), then OR.
 
-Grammar (keywords, AND, OR and operators in any case; what each part means is in `compile`):
+Grammar (keywords, AND, OR and operators in any case; the words and where they may stand are in `grammar`, what each part
+means is in `compile`):
 
     expr    := and { OR and }            and := unary { [AND] unary }          unary := { "!" } primary
     primary := "(" expr ")" | KEYWORD [ operator value ] | annotation [ operator value ]
@@ -8,212 +9,308 @@ Grammar (keywords, AND, OR and operators in any case; what each part means is in
              | group.name = text | group.arn = text | rootcause.KIND.SUBJECT block | rootcause.json = "#" list
     annotation := annotation.KEY | annotation[KEY]
     node    := text | id "(" [ name: text ] [ , type: text ] [ , account.id: text ] ")"       block := "{" expr "}"
+
+The parser looks one token ahead and notes each thing it would have taken there (`Parser.expected`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
-from . import tree
+from . import grammar, tree
 from .errors import FilterError
-from .tokens import Token, tokenize
+from .grammar import Expectation, Scope
+from .root_cause import PathError, pattern
+from .tokens import NO_END, NO_JSON, NO_KEY_END, Token, tokenize
 
 MAX_DEPTH = 50
-MAX_TERMS = 50  # keywords; each is a condition on every row, or several aggregates of a trace
+MAX_TERMS = 50  # each is a condition on every trace, or on every row of the traces looked at
+
+_AND = Expectation("operator", "AND", "AND", "both")
+_OR = Expectation("operator", "OR", "OR", "one of both")
+_NOT = Expectation("sign", '"!"', "!", "not")
+_OPEN = Expectation("sign", '"("', "(")
+_END = Expectation("end", "the end")
+_NUMBER = Expectation("number", "a number")
+_BOOLEANS = (Expectation("boolean", "true", "true"), Expectation("boolean", "false", "false"))
+_KEY = Expectation("key", "a key", values="annotation")
+_JSON = Expectation("json", "#[…]", "#[", "list of paths")
+_ID = Expectation("keyword", "id(…)", "id(", "by name, type or account")
+_FIELDS = {
+    "name": ("name", Expectation("keyword", "name:", "name: ", "name of the service"), "service"),
+    "type": ("type", Expectation("keyword", "type:", "type: ", "type of the service"), "type"),
+    "account.id": ("account", Expectation("keyword", "account.id:", "account.id: ", "AWS account"), "account.id"),
+}
+_BAD = {NO_END: ('"',), NO_KEY_END: ("]",), NO_JSON: ("a JSON list",)}
+_OPERATORS: dict[type | None, tuple[str, ...]] = {
+    bool: grammar.BOOLEAN_OPERATORS,
+    float: grammar.NUMBER_OPERATORS,
+    str: grammar.STRING_OPERATORS,
+    None: (*grammar.NUMBER_OPERATORS, *sorted(grammar.WORD_OPERATORS)),
+}
 
 
 def parse(text: str) -> tree.Expression:
     """Raises FilterError with the position of the first thing that is wrong."""
-    parser = _Parser(tokenize(text))
-    expression = parser.either()
-    parser.take("end", "AND", "OR", "the end")
-    return expression
+    return Parser(tokenize(text)).whole()
 
 
-class _Parser:
+class Parser:
+    """`expected` is what could stand where the parser is: after an error, at the token that is wrong."""
+
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._index = 0
         self._depth = 0
         self._terms = 0
+        self.expected: dict[str, Expectation] = {}
 
     @property
-    def _here(self) -> Token:
+    def here(self) -> Token:
         return self._tokens[self._index]
 
-    def take(self, kind: str, *expected: str) -> Token:
-        token = self._here
-        if token.kind != kind:
-            raise self._unexpected(*(expected or (f'"{kind}"',)))
+    def whole(self) -> tree.Expression:
+        """The expression that all tokens are."""
+        expression = self._either(Scope.TRACE)
+        self._note(_END)
+        if self.here.kind != "end":
+            raise self._unexpected()
+        return expression
+
+    def _note(self, *expectations: Expectation) -> None:
+        for each in expectations:
+            self.expected.setdefault(each.label, each)
+
+    def _advance(self) -> Token:
+        token = self.here
         self._index += 1
+        self.expected = {}
         return token
 
-    def _unexpected(self, *expected: str) -> FilterError:
-        token = self._here
+    def _unexpected(self, message: str = "") -> FilterError:
+        token = self.here
+        labels = tuple(each.label for each in self.expected.values() if not each.aside)
+        if token.kind == "bad":
+            return FilterError(token.text, token.position, _BAD.get(token.text, labels))
+        nearest = ""
+        if token.kind == "word":
+            words = {each.label.lower(): each.label for each in self.expected.values() if each.label[0].isalpha()}
+            nearest = next(iter(words[each] for each in get_close_matches(token.text.lower(), words, 1, 0.7)), "")
         what = "the expression ends here" if token.kind == "end" else f"unexpected {token.text!r}"
-        return FilterError(what, token.position, expected)
+        return FilterError(message or what, token.position, labels, nearest)
 
-    def _is_word(self, word: str) -> bool:
-        return self._here.kind == "word" and self._here.text.lower() == word
+    def _sign(self, sign: str, *, must: bool = True) -> bool:
+        """Take `sign` if it is here."""
+        self._note(Expectation("sign", f'"{sign}"', sign))
+        if self.here.kind == sign:
+            self._advance()
+            return True
+        if must:
+            raise self._unexpected()
+        return False
 
-    def either(self) -> tree.Expression:
+    def _is_word(self, expectation: Expectation) -> bool:
+        self._note(expectation)
+        return self.here.kind == "word" and self.here.text.upper() == expectation.label
+
+    def _text(self, values: str) -> str:
+        self._note(Expectation("text", '"text"', values=values))
+        if self.here.kind != "string":
+            raise self._unexpected()
+        return self._advance().text
+
+    def _either(self, scope: Scope) -> tree.Expression:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise FilterError(f"more than {MAX_DEPTH} levels", self._here.position)
-        parts = [self._all()]
-        while self._is_word("or"):
-            self._index += 1
-            parts.append(self._all())
+            raise FilterError(f"more than {MAX_DEPTH} levels", self.here.position)
+        parts = [self._all(scope)]
+        while self._is_word(_OR):
+            self._advance()
+            parts.append(self._all(scope))
         self._depth -= 1
         return parts[0] if len(parts) == 1 else tree.Or(tuple(parts))
 
-    def _all(self) -> tree.Expression:
-        parts = [self._unary()]
+    def _all(self, scope: Scope) -> tree.Expression:
+        parts = [self._unary(scope)]
         while True:
-            if self._is_word("and"):
-                self._index += 1
-            elif self._here.kind not in ("word", "!", "(") or self._is_word("or"):
-                return parts[0] if len(parts) == 1 else tree.And(tuple(parts))
-            parts.append(self._unary())
+            if self._is_word(_AND):
+                self._advance()
+            else:
+                self._note(*(each._replace(aside=True) for each in _terms(scope)))
+                is_term = self.here.kind in ("word", "!", "(") and not self._is_word(_OR)
+                if not is_term:
+                    return parts[0] if len(parts) == 1 else tree.And(tuple(parts))
+            parts.append(self._unary(scope))
 
-    def _unary(self) -> tree.Expression:
+    def _unary(self, scope: Scope) -> tree.Expression:
         negations = 0
-        while self._here.kind == "!":
-            self._index += 1
+        self._note(*_terms(scope))
+        while self.here.kind == "!":
+            self._advance()
+            self._note(*_terms(scope))
             negations += 1
         if negations > MAX_DEPTH:
-            raise FilterError(f"more than {MAX_DEPTH} levels", self._here.position)
-        expression = self._primary()
+            raise FilterError(f"more than {MAX_DEPTH} levels", self.here.position)
+        expression = self._primary(scope)
         for _ in range(negations):
             expression = tree.Not(expression)
         return expression
 
-    def _primary(self) -> tree.Expression:
-        token = self._here
+    def _primary(self, scope: Scope) -> tree.Expression:
+        token = self.here
         if token.kind == "(":
-            self._index += 1
-            expression = self.either()
-            self.take(")", '")"', "AND", "OR")
+            self._advance()
+            expression = self._either(scope)
+            self._sign(")")
             return expression
-        if token.kind != "word" or token.text.lower() in ("and", "or"):
-            raise self._unexpected("a keyword", '"("', '"!"')
+        if token.kind != "word" or token.text.upper() in ("AND", "OR"):
+            raise self._unexpected()
         self._terms += 1
         if self._terms > MAX_TERMS:
             raise FilterError(f"more than {MAX_TERMS} conditions", token.position)
-        self._index += 1
         word = token.text.lower()
-        if word == "annotation":
-            return self._annotation(self.take("key", "annotation.KEY", "annotation[KEY]"), token.position)
-        if word.startswith("annotation."):
-            return self._annotation(token._replace(text=token.text[len("annotation.") :]), token.position)
-        if word in tree.BOOLEANS:
-            return self._comparison(word, token.position, bool)
-        if word in tree.NUMBERS:
-            return self._comparison(word, token.position, float)
-        if word in tree.STRINGS:
-            return self._comparison(word, token.position, str)
-        return self._complex(word, token)
+        keyword = grammar.KEYWORDS.get(word)
+        if keyword is not None:
+            if scope not in keyword.scopes:
+                raise self._unexpected(f"{word} means nothing {scope.value}")
+            self._advance()
+            operator, value = self._condition(keyword.kind, word)
+            return tree.Comparison(word, operator, value, token.position)
+        first = word.partition(".")[0]
+        if first not in ("service", "edge", "annotation", "group", "rootcause"):
+            raise self._unexpected(f"unknown keyword {token.text[:100]!r}")
+        if scope is not Scope.TRACE:
+            raise self._unexpected(f"{first} cannot be asked {scope.value}")
+        return self._annotation(token) if first == "annotation" else self._complex(word, token)
 
-    def _comparison(self, word: str, position: int, kind: type) -> tree.Comparison:
-        operator, value = self._condition(kind)
-        return tree.Comparison(word, operator, value, position)
+    def _annotation(self, token: Token) -> tree.Annotation:
+        key = token.text[len("annotation.") :]
+        self._advance()
+        if not key and not token.text.endswith("."):
+            self._note(Expectation("sign", "annotation[KEY]", '["'))
+            if self.here.kind != "key":
+                raise self._unexpected()
+            bracketed = self._advance()
+            key = bracketed.text
+            if not key:
+                raise FilterError("this annotation has no key", bracketed.position, (_KEY.label,))
+        elif not key or key.endswith("."):
+            raise FilterError("this annotation's key has no end", token.end, (_KEY.label,))
+        operator, value = self._condition(None, f"annotation.{key}")
+        return tree.Annotation(key, operator, value, token.position)
 
-    def _annotation(self, key: Token, position: int) -> tree.Annotation:
-        if not key.text:
-            raise FilterError("this annotation has no key", key.position, ("a key",))
-        return tree.Annotation(key.text, *self._condition(None), position)
-
-    def _condition(self, kind: type | None) -> tuple[str, tree.Value | None]:
+    def _condition(self, kind: type | None, values: str) -> tuple[str, tree.Value | None]:
         """An operator and a value of `kind` (None: any), or ("", None) when no operator follows."""
-        token = self._here
-        operator = token.text.upper()
-        if operator not in {*tree.NUMBER_OPERATORS, *tree.STRING_OPERATORS} or token.kind in ("string", "key", "json"):
+        operators = _OPERATORS[kind]
+        self._note(*(Expectation("operator", each, each) for each in operators))
+        operator = self.here.text.upper()
+        if self.here.kind not in ("word", operator) or operator not in operators:
             return "", None
-        self._index += 1
-        value = self._value(kind)
-        allowed = (
-            tree.BOOLEAN_OPERATORS
-            if isinstance(value, bool)
-            else tree.STRING_OPERATORS
-            if isinstance(value, str)
-            else tree.NUMBER_OPERATORS
-        )
-        if operator not in allowed:
-            raise FilterError(f"{operator} does not fit the value", token.position, allowed)
-        return operator, value
+        self._advance()
+        if kind is None and operator not in grammar.BOOLEAN_OPERATORS:
+            kind = str if operator in grammar.WORD_OPERATORS else float
+        return operator, self._value(kind, values)
 
-    def _value(self, kind: type | None) -> tree.Value:
-        token = self._here
-        self._index += 1
-        if token.kind == "string" and kind in (str, None):
-            return token.text
-        if token.kind == "number" and kind in (float, None):
-            number = float(token.text)
-            if not math.isfinite(number):
-                raise FilterError("this number is too large", token.position)
-            return number
-        if token.kind == "word" and kind in (bool, None) and token.text.lower() in ("true", "false"):
-            return token.text.lower() == "true"
-        self._index -= 1
-        expected = {str: ('"text"',), float: ("a number",), bool: ("true", "false")}
-        raise self._unexpected(*(expected[kind] if kind else ('"text"', "a number", "true", "false")))
+    def _value(self, kind: type | None, values: str) -> tree.Value:
+        token = self.here
+        if kind in (str, None):
+            self._note(Expectation("text", '"text"', values=values))
+            if token.kind == "string":
+                return self._advance().text
+        if kind in (float, None):
+            self._note(_NUMBER)
+            if token.kind == "number":
+                number = float(self._advance().text)
+                if not math.isfinite(number):
+                    raise FilterError("this number is too large", token.position)
+                return number
+        if kind in (bool, None):
+            self._note(*_BOOLEANS)
+            if token.kind == "word" and token.text.lower() in ("true", "false"):
+                return self._advance().text.lower() == "true"
+        raise self._unexpected()
 
     def _complex(self, word: str, token: Token) -> tree.Expression:
+        """service, edge, group.… or rootcause.…"""
         position = token.position
+        if word not in grammar.COMPLEX:
+            raise self._unexpected(f"unknown keyword {token.text[:100]!r}")
+        self._advance()
         if word == "service":
-            self.take("(")
-            node = None if self._here.kind == ")" else self._node(' ")"')
-            self.take(")")
-            return tree.Service(node, self._block(), position)
+            self._sign("(")
+            node = None
+            if not self._sign(")", must=False):
+                node = self._node()
+                self._sign(")")
+            return tree.Service(node, self._block(Scope.SERVICE), position)
         if word == "edge":
-            self.take("(")
+            self._sign("(")
             source = self._node()
-            self.take(",")
+            self._sign(",")
             target = self._node()
-            self.take(")")
-            return tree.Edge(source, target, self._block(), position)
+            self._sign(")")
+            return tree.Edge(source, target, self._block(Scope.EDGE), position)
         if word in ("group.name", "group.arn"):
-            self.take("=")
-            return tree.Group(word[6:], self.take("string", '"text"').text, position)
+            self._sign("=")
+            return tree.Group(word[6:], self._text(word), position)
         if word == "rootcause.json":
-            self.take("=")
-            return tree.RootCausePath(self.take("json", "#[…]").text, position)
-        prefix, _, rest = word.partition(".")
-        kind, _, subject = rest.partition(".")
-        if prefix == "rootcause" and kind in tree.ROOT_CAUSE_KINDS and subject in tree.ROOT_CAUSE_SUBJECTS:
-            block = self._block()
-            if block is None:
-                raise self._unexpected('"{"')
-            return tree.RootCause(kind, subject, block, position)
-        raise FilterError(
-            f"unknown keyword {token.text!r}", position, ("a keyword such as fault, responsetime, http.url",)
-        )
+            self._sign("=")
+            return self._path(position)
+        _, kind, subject = word.split(".")
+        block = self._block(grammar.CAUSE_SCOPES[subject])
+        if block is None:
+            raise self._unexpected()
+        return tree.RootCause(kind, subject, block, position)
 
-    def _block(self) -> tree.Expression | None:
-        if self._here.kind != "{":
+    def _path(self, position: int) -> tree.RootCausePath:
+        self._note(_JSON)
+        if self.here.kind != "json":
+            raise self._unexpected()
+        try:
+            pattern(self.here.text)
+        except PathError as error:
+            raise FilterError(str(error), self.here.position, (_JSON.label,)) from None
+        return tree.RootCausePath(self._advance().text, position)
+
+    def _block(self, scope: Scope) -> tree.Expression | None:
+        if not self._sign("{", must=False):
             return None
-        self._index += 1
-        expression = self.either()
-        self.take("}", '"}"', "AND", "OR")
+        expression = self._either(scope)
+        self._sign("}")
         return expression
 
-    def _node(self, *also: str) -> tree.Identity:
-        if self._here.kind == "string":
-            return tree.Identity(name=self.take("string").text)
-        if not self._is_word("id"):
-            raise self._unexpected('"text"', "id(…)", *(each.strip() for each in also))
-        self._index += 1
-        self.take("(")
+    def _node(self) -> tree.Identity:
+        self._note(Expectation("text", '"text"', values="service"), _ID)
+        if self.here.kind == "string":
+            return tree.Identity(name=self._advance().text)
+        if self.here.kind != "word" or self.here.text.lower() != "id":
+            raise self._unexpected()
+        self._advance()
+        self._sign("(")
         found: dict[str, str] = {}
-        fields = {"name": "name", "type": "type", "account.id": "account"}
-        while self._here.kind != ")":
+        while not self._sign(")", must=False):
             if found:
-                self.take(",", '","', '")"')
-            word = self.take("word", "name:", "type:", "account.id:")
-            field = fields.get(word.text.lower())
-            if field is None or field in found:
-                raise FilterError(f"unexpected {word.text!r}", word.position, ("name:", "type:", "account.id:"))
-            self.take(":")
-            found[field] = self.take("string", '"text"').text
-        self._index += 1
+                self._sign(",")
+            fields = {word: each for word, each in _FIELDS.items() if each[0] not in found}
+            self._note(*(expectation for _, expectation, _ in fields.values()))
+            word = self.here.text.lower()
+            if self.here.kind != "word" or word not in fields:
+                raise self._unexpected()
+            field, _, values = fields[word]
+            self._advance()
+            self._sign(":")
+            found[field] = self._text(values)
         return tree.Identity(**found)
+
+
+def _terms(scope: Scope) -> Iterable[Expectation]:
+    """Whatever a term can begin with."""
+    for keyword in grammar.keywords_of(scope):
+        yield Expectation("keyword", keyword.name, keyword.name, keyword.detail)
+    if scope is Scope.TRACE:
+        for each in grammar.COMPLEX.values():
+            yield Expectation("keyword", each.name, each.insert, each.detail)
+    yield _NOT
+    yield _OPEN

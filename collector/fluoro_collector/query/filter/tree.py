@@ -8,32 +8,6 @@ from typing import Union
 
 Value = Union[str, float, bool]
 
-BOOLEANS = frozenset({"ok", "error", "throttle", "fault", "partial", "inferred", "first", "last", "remote", "root"})
-NUMBERS = frozenset({"responsetime", "duration", "http.status", "index", "coverage"})
-STRINGS = frozenset(
-    {
-        "http.url",
-        "http.method",
-        "http.useragent",
-        "http.clientip",
-        "user",
-        "name",
-        "type",
-        "message",
-        "availabilityzone",
-        "instance.id",
-        "resource.arn",
-        "account.id",
-    }
-)
-ROOT_CAUSE_KINDS = frozenset({"fault", "error", "responsetime"})
-ROOT_CAUSE_SUBJECTS = frozenset({"service", "entity", "exception"})
-
-# Operators by class of the value.
-BOOLEAN_OPERATORS = ("=", "!=")
-NUMBER_OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
-STRING_OPERATORS = ("=", "!=", "CONTAINS", "BEGINSWITH", "ENDSWITH")
-
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 
 

@@ -1,6 +1,0 @@
--- How many traces matching.sql finds.
-SELECT count() AS count
-FROM
-(
-    MATCHING
-)

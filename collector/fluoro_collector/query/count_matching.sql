@@ -1,0 +1,6 @@
+-- How many traces match.
+SELECT count() AS count
+FROM
+(
+    MATCHING
+)

@@ -1,0 +1,242 @@
+"""Search: matching traces of a time range, newest first, and their number; from the relation `traces` (`trace_rows.py`).
+
+A search looks at ever larger slices of time, newest first, until the page is full: the newest traces cost what they are, a
+rare match costs the range. Slices grow slower for filters that read segments, and slowest for root causes, which are
+computed in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fluoro_collector.store.engine import Engine
+
+from . import root_cause
+from .cursor import Position
+from .filter import tree
+from .filter.compile import EVERY_TRACE, CauseTerm, Compiled, compile_filter
+from .filter.groups import Groups, no_groups
+from .filter.parse import parse
+from .filter.root_cause import matches, matches_path
+from .graph_minutes import MINUTE, Dirty
+from .sql import statement
+from .trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
+
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+REACH = HOUR  # how far after its start the rows of a trace are looked for
+
+# When a trace is in the range: it began there, it was active there at some moment, it ended there.
+By = Literal["start", "active", "end"]
+LONGEST = DAY  # a trace that lasts longer is not found by its activity or end after that
+
+ROW_COLUMNS = (*COLUMNS, *GRAPH_COLUMNS)
+_POSITION_COLUMNS = ("trace_id", "began")
+_NOT_TEXT = frozenset({"began", "minute"})
+_WINDOWS: dict[str, str] = {
+    "start": "1",
+    "active": "toUnixTimestamp64Nano(began) + toInt64(lasted) >= {window_from:Int64}",
+    "end": (
+        "toUnixTimestamp64Nano(began) + toInt64(lasted) >= {window_from:Int64}"
+        " AND toUnixTimestamp64Nano(began) + toInt64(lasted) < {window_until:Int64}"
+    ),
+}
+_GROWTH = 4
+_FIRST_SLICE = HOUR
+_FIRST_SLICE_OF_SEGMENTS = HOUR // 4
+_FIRST_SLICE_OF_CAUSES = 60 * SECOND
+_COUNT_SLICE_OF_SEGMENTS = DAY  # bounds the memory of one statement
+_COUNT_SLICE_OF_CAUSES = HOUR
+_MOST = (1 << 32) - 1
+_LAST_ID = b"\xff" * 16
+_LATEST = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One question, compiled. `first` and `last` bound the starts of its traces, `window` is the range asked for (epoch ns)."""
+
+    engine: Engine
+    dirty: Dirty
+    compiled: Compiled
+    by: By
+    window: tuple[int, int]
+    first: int
+    last: int
+
+    def params(self, begin: int, until: int, cursor: Position | None) -> tuple[dict[str, Any], bool]:
+        """Parameters for the traces that began in [begin, until), and whether some of their minutes are dirty."""
+        # In whole numbers: a float loses the last ns, and with it the minute of a page that ends at its first ns.
+        first, last = begin // SECOND // MINUTE * MINUTE, -(-until // (SECOND * MINUTE)) * MINUTE
+        live = self.dirty(first, last)
+        params = {
+            **trace_rows_params(first, last, live),
+            **self.compiled.params,
+            "from": begin,
+            "until": until,
+            "reach": until + REACH,
+            "window_from": self.window[0],
+            "window_until": self.window[1],
+            "cursor_start": cursor.start if cursor else _LATEST,
+            "cursor_id": cursor.trace_id if cursor else _LAST_ID,
+        }
+        if self.compiled.causes:
+            params |= self._causes(params, begin, until, live=bool(live.minutes))
+        return params, bool(live.minutes)
+
+    def sql(self, name: str, columns: tuple[str, ...], condition: str, *, live: bool) -> str:
+        listed = ", ".join(f"toUnixTimestamp64Nano({c}) AS {c}_ns" if c == "began" else c for c in columns)
+        graph = self.compiled.graph or "nodes" in columns
+        filled = {
+            "COLUMNS": listed,
+            "TRACES": trace_rows_sql(graph=graph, live=live),
+            "WINDOW": _WINDOWS[self.by],
+            "CONDITION": condition,
+        }
+        text = statement(name)
+        return "\n".join(_filled(line, filled) for line in text.splitlines() if not line.startswith("--"))
+
+    def _causes(self, params: dict[str, Any], begin: int, until: int, *, live: bool) -> dict[str, list[bytes]]:
+        """For each root-cause term the ids of the traces that match it, among those that could match the filter."""
+        compiled = self.compiled
+        sql = self.sql("find_traces", ("trace_id",), compiled.suspects or "1", live=live)
+        suspects = self.engine.query(sql, {**params, "limit": _MOST})["trace_id"]
+        kinds = {kind for term in compiled.causes.values() for kind in _kinds(term)}
+        found = root_cause.root_causes(self.engine, suspects, begin, until, kinds)
+        return {
+            name: [trace_id for trace_id, causes in found.items() if _has(term, causes)]
+            for name, term in compiled.causes.items()
+        }
+
+
+def search(
+    engine: Engine,
+    dirty: Dirty,
+    start: float,
+    end: float,
+    filter_text: str = "",
+    limit: int = 50,
+    cursor: Position | None = None,
+    *,
+    by: By = "start",
+    groups: Groups = no_groups,
+) -> tuple[list[Position], Position | None]:
+    """(start, id) of the matching traces of [start, end) (epoch seconds), by their start, newest first; and the cursor of
+    the next page. Raises FilterError.
+    """
+    question = _question(engine, dirty, start, end, filter_text, by, groups)
+    rows, following = _pages(question, _POSITION_COLUMNS, limit, cursor)
+    return [Position(row["began"], row["trace_id"]) for row in rows], following
+
+
+def search_rows(
+    engine: Engine,
+    dirty: Dirty,
+    start: float,
+    end: float,
+    filter_text: str = "",
+    limit: int = 50,
+    cursor: Position | None = None,
+    *,
+    by: By = "start",
+    groups: Groups = no_groups,
+    graph: bool = False,
+) -> tuple[list[dict[str, Any]], Position | None]:
+    """As `search`, with the rows of `traces`: columns by name, `began` in epoch ns. graph: with `nodes` and `edges`."""
+    question = _question(engine, dirty, start, end, filter_text, by, groups)
+    return _pages(question, ROW_COLUMNS if graph else COLUMNS, limit, cursor)
+
+
+def count(
+    engine: Engine,
+    dirty: Dirty,
+    start: float,
+    end: float,
+    filter_text: str = "",
+    *,
+    by: By = "start",
+    groups: Groups = no_groups,
+) -> int:
+    """How many traces match in the range. Raises FilterError."""
+    question = _question(engine, dirty, start, end, filter_text, by, groups)
+    compiled = question.compiled
+    size = max(question.last - question.first, 1)
+    if compiled.causes:
+        size = _COUNT_SLICE_OF_CAUSES
+    elif compiled.reads_segments:
+        size = _COUNT_SLICE_OF_SEGMENTS
+    total = 0
+    for begin in range(question.first, question.last, size):
+        params, live = question.params(begin, min(begin + size, question.last), None)
+        sql = question.sql("count_traces", (), compiled.condition, live=live)
+        total += engine.query(sql, params)["count"][0]
+    return total
+
+
+def _question(
+    engine: Engine, dirty: Dirty, start: float, end: float, filter_text: str, by: By, groups: Groups
+) -> _Search:
+    compiled = compile_filter(parse(filter_text), groups) if filter_text.strip() else EVERY_TRACE
+    window = round(start * SECOND), round(end * SECOND)
+    first = window[0] if by == "start" else max(window[0] - LONGEST, 0)
+    return _Search(engine, dirty, compiled, by, window, first, window[1])
+
+
+def _pages(
+    question: _Search, columns: tuple[str, ...], limit: int, cursor: Position | None
+) -> tuple[list[dict[str, Any]], Position | None]:
+    """One page, and the cursor of the next; None = there is no other."""
+    compiled = question.compiled
+    size = _FIRST_SLICE
+    if compiled.causes:
+        size = _FIRST_SLICE_OF_CAUSES
+    elif compiled.reads_segments:
+        size = _FIRST_SLICE_OF_SEGMENTS
+    last = question.last if cursor is None else min(question.last, cursor.start + 1)
+    found: list[dict[str, Any]] = []
+    for begin, until in _slices(question.first, last, size):
+        params, live = question.params(begin, until, cursor)
+        sql = question.sql("find_traces", columns, compiled.condition, live=live)
+        answer = question.engine.query(sql, {**params, "limit": limit + 1 - len(found)})
+        found += (dict(zip(columns, values, strict=True)) for values in zip(*answer.values(), strict=True))
+        if len(found) > limit:
+            final = found[limit - 1]
+            return found[:limit], Position(final["began"], final["trace_id"])
+    return found, None
+
+
+def _slices(first: int, last: int, size: int) -> Iterator[tuple[int, int]]:
+    """[first, last) in pieces, newest first, each larger than the one before."""
+    until = last
+    while until > first:
+        begin = max(first, until - size)
+        yield begin, until
+        until = begin
+        size *= _GROWTH
+
+
+def _filled(line: str, by: dict[str, str]) -> str:
+    """A line of a statement with its words in capitals replaced, each at most once; what is put in is not looked at."""
+    for word, text in by.items():
+        before, found, after = line.partition(word)
+        if found:
+            return f"{before}{text}{after}"
+    return line
+
+
+def _kinds(term: CauseTerm) -> tuple[str, ...]:
+    if isinstance(term, tree.RootCausePath):
+        return root_cause.KINDS
+    return (_KINDS[term.kind],)
+
+
+_KINDS = {"fault": root_cause.FAULT, "error": root_cause.ERROR, "responsetime": root_cause.RESPONSE_TIME}
+
+
+def _has(term: CauseTerm, causes: root_cause.RootCauses) -> bool:
+    if isinstance(term, tree.RootCausePath):
+        return any(matches_path(term, getattr(causes, kind)) for kind in root_cause.KINDS)
+    return matches(term, getattr(causes, _KINDS[term.kind]))

@@ -22,13 +22,19 @@ _SQL = ("connection_string", "url", "database_type", "database_version", "driver
 
 
 def to_document(
-    segment: Segment, resource: Resource, children: Iterable[dict[str, Any]] = (), *, nested: bool = False
+    segment: Segment,
+    resource: Resource,
+    children: Iterable[dict[str, Any]] = (),
+    *,
+    nested: bool = False,
+    operation: str = "",
 ) -> dict[str, Any]:
     """The document of `segment`, ready for a JSON encoder.
 
     `children` are documents made with `nested=True`: they leave out trace id, parent id and type, which their place
-    says. Empty sections are left out. Times are seconds with a fraction; a double keeps them to the microsecond.
-    What X-Ray has no field for (kind, operation, route, events other than exceptions, trace state) is not written.
+    says. A section that is empty stays, as X-Ray gives it back. Times are seconds with a fraction; a double keeps them to the microsecond.
+    What X-Ray has no field for (kind, operation, route, events other than exceptions, trace state) is not written, but
+    for `operation`, which goes into `metadata.fluoro`; the collector reads it there.
     """
     document: dict[str, Any] = {"id": f"{segment.id:016x}", "name": segment.name, "start_time": _seconds(segment.start)}
     if not nested:
@@ -56,19 +62,21 @@ def to_document(
         for key, value in known.items():
             ours = aws.get(key)
             aws[key] = value | ours if isinstance(value, dict) and isinstance(ours, dict) else ours or value
-    if aws:
+    if aws or segment.aws is not None:
         document["aws"] = aws
-    http = _http(segment.http) if segment.http else {}
-    if http:
-        document["http"] = http
+    if segment.http is not None:
+        document["http"] = _http(segment.http)
     if segment.sql:
         document["sql"] = _sql(segment.sql)
     if segment.cause:
         document["cause"] = _cause(segment.cause)
     if segment.annotations:
         document["annotations"] = segment.annotations
-    if segment.metadata:
-        document["metadata"] = segment.metadata
+    metadata = segment.metadata
+    if operation:
+        metadata = {**(metadata or {}), "fluoro": {**(metadata or {}).get("fluoro", {}), "operation": operation}}
+    if metadata is not None:
+        document["metadata"] = metadata
     if segment.links:
         document["links"] = [
             {

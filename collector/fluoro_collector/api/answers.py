@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fluoro_collector.ingest import what
+from fluoro_collector.query.cursor import CursorError
+from fluoro_collector.query.expert_sql import SqlError
+from fluoro_collector.query.filter import tree
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.traces import CursorError
+from fluoro_collector.query.filter.groups import Groups
+from fluoro_collector.query.filter.parse import parse
+from fluoro_collector.query.service_graph import NodeKey, parse_node_id
+from fluoro_collector.query.top_values import FacetError
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
 from .readers import MAX_SECONDS, is_timeout
@@ -22,6 +28,7 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 MAX_RANGE_S = 92 * 86_400  # a query over more time is answered 400
+MAX_POINTS = 10_000  # of a time series
 LATEST = float((1 << 32) - 7200)  # epoch seconds; minutes are stored as 32 bits
 
 
@@ -45,6 +52,10 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
             return await handler(request)
         except BadRequest as bad:
             return error(400, "bad_request", str(bad))
+        except SqlError as bad:
+            return error(400, "bad_sql", str(bad))
+        except FacetError as bad:
+            return error(400, "bad_request", str(bad))
         except CursorError as bad:
             return error(400, "bad_cursor", str(bad))
         except FilterError as bad:
@@ -61,11 +72,11 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
     return guard
 
 
-def time_range(request: Request) -> tuple[float, float]:
-    """`start` and `end`, epoch seconds, start < end."""
-    start, end = seconds(request, "start"), seconds(request, "end")
+def time_range(request: Request, prefix: str = "") -> tuple[float, float]:
+    """`start` and `end`, epoch seconds, start < end; with a prefix `base_start` and `base_end`."""
+    start, end = seconds(request, f"{prefix}start"), seconds(request, f"{prefix}end")
     if not start < end:
-        raise BadRequest("end must be later than start")
+        raise BadRequest(f"{prefix}end must be later than {prefix}start")
     if end - start > MAX_RANGE_S:
         raise BadRequest(f"the range is over {MAX_RANGE_S // 86_400} days")
     return start, end
@@ -89,3 +100,61 @@ def whole(request: Request, name: str, default: int, low: int, high: int) -> int
     if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
         raise BadRequest(f"{name} must be a whole number from {low} to {high}, got {text!r}")
     return int(text)
+
+
+def one_of(request: Request, name: str, choices: Sequence[str]) -> str:
+    """The first is the default."""
+    text = request.query_params.get(name, "") or choices[0]
+    if text not in choices:
+        raise BadRequest(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+    return text
+
+
+def period(request: Request, start: float, end: float, step: int) -> int:
+    """`period` in seconds, a multiple of `step`, with at most MAX_POINTS of them in the range."""
+    found = whole(request, "period", 60, step, 86_400)
+    if found % step:
+        raise BadRequest(f"period must be a multiple of {step} seconds")
+    if (end - start) / found > MAX_POINTS:
+        raise BadRequest(f"that would be more than {MAX_POINTS} points; ask for a longer period")
+    return found
+
+
+def node(request: Request) -> NodeKey | None:
+    """`node`, an id of the service graph, as (name, type)."""
+    text = request.query_params.get("node", "")
+    found = parse_node_id(text) if text else None
+    if text and found is None:
+        raise BadRequest('node must be an id from the service graph, "name|type"')
+    return found
+
+
+def edge(request: Request) -> tuple[NodeKey, NodeKey] | None:
+    """`edge`, an id of the service graph, as its two nodes. A name may hold "->": the first that parts two ids counts."""
+    text = request.query_params.get("edge", "")
+    if not text:
+        return None
+    at = text.find("->")
+    while at >= 0:
+        source, target = parse_node_id(text[:at]), parse_node_id(text[at + 2 :])
+        if source is not None and target is not None:
+            return source, target
+        at = text.find("->", at + 1)
+    raise BadRequest('edge must be an id from the service graph, "name|type->name|type"')
+
+
+def filter_text(request: Request, groups: Groups, name: str = "filter") -> str:
+    """`filter` (or another parameter) and `group` as one expression; call it where the store may be asked.
+
+    Raises FilterError with positions in the parameter's text.
+    """
+    text = request.query_params.get(name, "")
+    if text.strip():
+        parse(text)
+    group = request.query_params.get("group", "")
+    if not group or name != "filter":
+        return text
+    if groups("name", group) is None:
+        raise BadRequest(f"there is no group {group!r}; /api/groups lists them")
+    term = str(tree.Group("name", group))
+    return f"{term} AND ({text})" if text.strip() else term

@@ -74,6 +74,7 @@ class TimedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.cluster = engine.cluster
 
     def query(
         self, sql: str, params: Mapping[str, Any] | None = None, settings: Mapping[str, float] | None = None
@@ -83,8 +84,8 @@ class TimedEngine:
             raise StoreBusy(f"{_TIMEOUT_EXCEEDED} The question took over {MAX_SECONDS} s")
         return self._engine.query(sql, params, {**(settings or {}), "max_execution_time": left})
 
-    def command(self, sql: str) -> None:
-        self._engine.command(sql)
+    def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        self._engine.command(sql, params)
 
     def insert(self, table: str, columns: Mapping[str, tuple[str, Sequence[Any]]], token: str = "") -> None:
         self._engine.insert(table, columns, token)

@@ -173,7 +173,7 @@ def _read(document: dict[str, Any], trace_id: bytes, *, subsegment: bool) -> Seg
         throttle=sections.flag(get("throttle")),
         fault=sections.flag(get("fault")),
         http=http,
-        aws=aws if isinstance(aws, dict) and aws else None,
+        aws=aws if isinstance(aws, dict) else None,
         sql=sections.sql(get("sql")),
         cause=sections.cause(get("cause")),
         annotations=annotations,
@@ -205,7 +205,7 @@ def _judge(segment: Segment, *, stated: bool) -> None:
 
 
 def _operation(segment: Segment) -> str:
-    """What was done. Our SDK says it over UDP in `metadata.fluoro`, X-Ray's documents having no field for it."""
+    """What was done. Our own documents say it in `metadata.fluoro`, X-Ray's having no field for it."""
     metadata = segment.metadata or {}
     own = metadata.get("fluoro", {})
     if isinstance(own.get("operation"), str):
@@ -213,6 +213,11 @@ def _operation(segment: Segment) -> str:
         if not own:
             segment.metadata = {name: values for name, values in metadata.items() if name != "fluoro"} or None
         return operation
+    return derived_operation(segment)
+
+
+def derived_operation(segment: Segment) -> str:
+    """What was done, as far as the sections of a document say it."""
     if segment.namespace == "aws" and segment.aws:
         return sections.text(segment.aws.get("operation"))
     if segment.sql is not None:

@@ -1,5 +1,6 @@
 """The sections of an X-Ray document, each read leniently: SDKs disagree about types, and a bad section is no reason to
-lose the segment. Every function takes any JSON value.
+lose the segment. Every function takes any JSON value. A section that is there stays, though nothing in it is usable, since
+X-Ray gives it back empty.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def http(value: Any) -> tuple[Http | None, bool]:
         client_ip=text(request.get("client_ip")),
         x_forwarded_for=flag(request.get("x_forwarded_for")),
     )
-    return (None if found == Http() else found), flag(request.get("traced"))
+    return found, flag(request.get("traced"))
 
 
 def sql(value: Any) -> Sql | None:
@@ -165,7 +166,7 @@ def metadata(value: Any, extra: dict[str, Any]) -> dict[str, dict[str, Any]] | N
             loose[key] = plain(item)
     for key, item in (loose | extra).items():
         found.setdefault("default", {}).setdefault(key, item)
-    return found or None
+    return found if found or isinstance(value, dict) else None
 
 
 def links(value: Any) -> list[Link] | None:

@@ -9,9 +9,12 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+import jsonschema
 import pytest
 
 from fluoro.model import Http, Kind, Resource, Segment
+from fluoro_collector.api.dashboard import MAX_IDS, routes
+from fluoro_collector.query.groups import KIND
 from query_server import Server
 
 SECOND = 1_000_000_000
@@ -21,6 +24,17 @@ def get(server: Server, path: str, **params: Any) -> tuple[int, Any]:
     url = f"{server.url}{path}?{urllib.parse.urlencode(params)}"
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def post(server: Server, path: str, body: Any) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -187,7 +201,24 @@ def test_status(filled: Server) -> None:
         ("/api/traces", {"start": 0, "end": 60, "cursor": "é"}, 400, "bad_cursor"),
         ("/api/traces/xyz", {}, 400, "bad_request"),
         ("/api/traces/" + "0" * 32, {}, 404, "not_found"),
+        ("/api/traces/" + "0" * 32, {"after": "-1"}, 400, "bad_request"),
         ("/api/nothing", {}, 404, "not_found"),
+        ("/api/traces", {"start": 0, "end": 60, "by": "middle"}, 400, "bad_request"),
+        ("/api/traces", {"start": 0, "end": 60, "group": "nobody"}, 400, "bad_request"),
+        ("/api/service-graph", {"trace": "xyz"}, 400, "bad_request"),
+        ("/api/service-graph", {"trace": "0" * 32, "filter": "fault"}, 400, "bad_request"),
+        ("/api/service-graph", {"start": 0, "end": 60, "filter": "fault AND"}, 400, "bad_filter"),
+        ("/api/graph-difference", {"start": 0, "end": 60}, 400, "bad_request"),
+        ("/api/graph-difference", {"start": 0, "end": 60, "base_start": 9, "base_end": 9}, 400, "bad_request"),
+        ("/api/time-series", {"start": 0, "end": 60, "edge": "a|->b"}, 400, "bad_request"),
+        ("/api/time-series", {"start": 0, "end": 60, "edge": "a|->b|", "node": "a|"}, 400, "bad_request"),
+        ("/api/trace-series", {"start": 0, "end": 7_000_000, "period": 1}, 400, "bad_request"),
+        ("/api/histogram", {"start": 0, "end": 60, "of": "root"}, 400, "bad_request"),
+        ("/api/histogram", {"start": 0, "end": 60, "node": "nobody|"}, 404, "not_found"),
+        ("/api/top-values", {"start": 0, "end": 60}, 400, "bad_request"),
+        ("/api/top-values", {"start": 0, "end": 60, "key": "nonsense"}, 400, "bad_request"),
+        ("/api/comparison", {"start": 0, "end": 60, "base": "("}, 400, "bad_filter"),
+        ("/api/complete", {"start": 0, "end": 60, "text": "fau", "cursor": "x"}, 400, "bad_request"),
     ],
 )
 def test_wrong_input_is_told(server: Server, path: str, params: dict[str, Any], status: int, code: str) -> None:
@@ -203,14 +234,194 @@ def test_a_wrong_filter_says_where(server: Server) -> None:
     assert answer["error"]["position"] == 10
 
 
+def test_the_service_graph_of_chosen_traces(filled: Server, start: int) -> None:
+    range_ = {"start": start, "end": start + 60}
+    status, failing = get(filled, "/api/service-graph", **range_, filter="fault")
+    assert status == 200
+    assert {node["id"]: node["total"] for node in failing["nodes"]} == {"web|": 1, "web|client": 0, "pay|remote": 1}
+    assert (failing["start"], failing["end"]) == (start, start + 60)
+    listed = get(filled, "/api/traces", **range_)[1]["traces"]
+    chosen = urllib.parse.urlencode([("trace", listed[0]["id"]), ("trace", listed[1]["id"])])
+    status, graph = get(filled, f"/api/service-graph?{chosen}&x=")
+    assert status == 200
+    assert {node["id"]: node["total"] for node in graph["nodes"]} == {"web|": 2, "web|client": 0, "pay|remote": 2}
+    many = urllib.parse.urlencode([("trace", f"{number:032x}") for number in range(MAX_IDS + 1)])
+    assert get(filled, f"/api/service-graph?{many}&x=")[0] == 400
+
+
+def test_groups_choose_traces(filled: Server, start: int) -> None:
+    group = {"name": "broken", "arn": "arn:x", "expression": "fault"}
+    with filled.state.configuration.edit(KIND) as edit:
+        edit.put("broken", group)
+    filled.state.rollup.run_once()
+    status, answer = get(filled, "/api/groups")
+    assert status == 200
+    assert [(each["name"], each["expression"]) for each in answer["groups"]] == [("Default", ""), ("broken", "fault")]
+    range_ = {"start": start, "end": start + 60}
+    for asked, count in [
+        ({"group": "broken"}, 1),
+        ({"group": "Default"}, 3),
+        ({"group": "broken", "filter": "ok OR fault"}, 1),
+        ({"group": "broken", "filter": "ok"}, 0),
+        ({"filter": 'group.name = "broken"'}, 1),
+    ]:
+        assert get(filled, "/api/traces", **range_, **asked)[1]["count"] == count
+        graph = get(filled, "/api/service-graph", **range_, **asked)[1]
+        assert sum(node["total"] for node in graph["nodes"] if node["id"] == "web|") == count
+    status, wrong = get(filled, "/api/traces", **range_, group="broken", filter="ok AND nonsense")
+    assert (status, wrong["error"]["position"]) == (400, 7)
+
+
+def test_traces_by_their_end_and_activity(filled: Server, start: int) -> None:
+    for by, count in [("start", 0), ("end", 1), ("active", 1)]:
+        _, page = get(filled, "/api/traces", start=start + 2.1, end=start + 60, by=by)
+        assert page["count"] == count
+
+
+def test_a_long_trace_comes_in_pages(filled: Server, start: int) -> None:
+    path = "/api/traces/" + get(filled, "/api/traces", start=start, end=start + 60)[1]["traces"][0]["id"]
+    whole = get(filled, path)[1]
+    first = get(filled, path, limit=1)[1]
+    assert (whole["count"], whole["next"], first["next"]) == (2, None, 0)
+    rest = get(filled, path, after=first["next"], limit=10)[1]
+    assert first["segments"] + rest["segments"] == whole["segments"]
+
+
+def test_a_trace_is_streamed_whole(server: Server, start: int) -> None:
+    """More segments than one piece holds."""
+    at, trace_id = start * SECOND, start.to_bytes(4, "big") + b"s" * 12
+    segments = [Segment(trace_id, 1, 0, "web", at, at + SECOND)]
+    segments += [Segment(trace_id, n, 1, "step", at + n, at + n + 1, Kind.INTERNAL, True) for n in range(2, 6001)]
+    server.insert(Resource(service_name="web"), segments)
+    status, trace = get(server, f"/api/traces/{trace_id.hex()}")
+    assert status == 200
+    assert [int(each["id"], 16) for each in trace["segments"]] == list(range(1, 6001))
+
+
+def test_time_series_of_an_edge(filled: Server, start: int) -> None:
+    range_ = {"start": start, "end": start + 60}
+    for edge, total in [("web|->pay|remote", 3), ("web|client->web|", 3), ("web|->nobody|", 0)]:
+        status, answer = get(filled, "/api/time-series", **range_, edge=edge)
+        assert status == 200
+        assert [point["total"] for point in answer["points"]] == [total]
+
+
+def test_analytics_of_traces(filled: Server, start: int) -> None:
+    filled.state.rollup.run_once()
+    range_ = {"start": start, "end": start + 60}
+    series = get(filled, "/api/trace-series", **range_, period=1, filter="fault")[1]
+    assert [point["time"] - start for point in series["points"] if point["fault"]] == [2]
+    histogram = get(filled, "/api/histogram", **range_)[1]
+    assert [(each["ok"], each["fault"], each["total"]) for each in histogram["buckets"]] == [(2, 1, 3)]
+    assert histogram["buckets"][0]["low"] <= 0.2 < histogram["buckets"][0]["high"]
+    node = get(filled, "/api/histogram", **range_, node="pay|remote")[1]
+    assert (node["of"], node["total"], node["buckets"][0]["ok"]) == ("node", 3, None)
+    edge = get(filled, "/api/histogram", **range_, edge="web|->pay|remote", filter="fault")[1]
+    assert (edge["of"], edge["total"]) == ("edge", 1)
+    top = get(filled, "/api/top-values", **range_, key="http.status")[1]
+    assert [(each["value"], each["traces"], each["fault"]) for each in top["top"]] == [("200", 2, 0), ("500", 1, 1)]
+    compared = get(filled, "/api/comparison", **range_)[1]
+    assert (compared["filter"][:3], compared["traces"], compared["base_traces"]) == ("!ok", 1, 2)
+    difference = get(
+        filled, "/api/graph-difference", **range_, base_start=start - 3600, base_end=start, filter="ok OR fault"
+    )[1]
+    assert {each["id"] for each in difference["nodes"]} == {"web|", "web|client", "pay|remote"}
+    assert difference["base_since"] is None
+
+
+def test_completion_offers_words_and_values(filled: Server, start: int) -> None:
+    filled.state.rollup.run_once()
+
+    def offered(text: str) -> list[tuple[str, str]]:
+        status, answer = get(filled, "/api/complete", start=start, end=start + 60, text=text)
+        assert status == 200
+        return [(each["kind"], each["insert"]) for each in answer["completions"]]
+
+    assert ("keyword", "fault") in offered("fau")
+    assert ("value", '"GET"') in offered("http.method = ")
+    assert ("value", '"bob"') in offered('user = "B')
+    assert ("value", "500") in offered("http.status = 5")
+    assert ("value", '"Default"') in offered("group.name = ")
+    assert offered("fault AND AND ") == []
+    assert offered("x" * 5000) == []
+
+
+def test_sql_for_experts(filled: Server) -> None:
+    status, answer = post(
+        filled, "/api/sql", {"query": "SELECT name, count() AS n FROM segments GROUP BY name ORDER BY name"}
+    )
+    assert status == 200
+    assert answer["columns"][1] == {"name": "n", "type": "UInt64"}
+    assert (answer["rows"], answer["truncated"]) == ([["pay", 3], ["web", 3]], False)
+    assert post(filled, "/api/sql", {"query": "SELECT id FROM segments", "limit": 1})[1]["truncated"]
+    for body, code in [
+        ({"query": "SELECT * FROM system.tables"}, "bad_sql"),
+        ({"query": "SELECT file('/etc/passwd')"}, "bad_sql"),
+        ({"query": "SELECT 1", "limit": 0}, "bad_request"),
+        ({"query": "SELECT 1", "settings": {}}, "bad_request"),
+        ({}, "bad_request"),
+        (b"SELECT 1", "bad_request"),
+        (b"\xff", "bad_request"),
+    ]:
+        status, answer = post(filled, "/api/sql", body)
+        assert (status, answer["error"]["code"]) == (400, code)
+
+
 def test_the_description_covers_every_route(server: Server) -> None:
     document = get(server, "/api/openapi.json")[1]
-    assert set(document["paths"]) == {
-        "/api/service-graph",
-        "/api/time-series",
-        "/api/traces",
-        "/api/traces/{id}",
-        "/api/status",
+    served = {
+        (route.path, method.lower())
+        for route in routes(server.state, None)  # type: ignore[arg-type] - nothing is asked
+        for method in route.methods - {"HEAD"}
+        if route.path.startswith("/api/") and route.path not in ("/api/openapi.json", "/api/{rest:path}")
     }
-    node = document["components"]["schemas"]["Node"]
-    assert {"id", "name", "type", "inferred", "root", "p50", "histogram"} <= set(node["required"])
+    assert {(path, method) for path, methods in document["paths"].items() for method in methods} == served
+    assert len(served) > 10
+
+
+def test_answers_are_as_described(filled: Server, start: int) -> None:
+    """Every operation, called with all the parameters that go together, answers what its schema says."""
+    filled.state.rollup.run_once()
+    document = get(filled, "/api/openapi.json")[1]
+    values: dict[str, Any] = {
+        "start": start,
+        "end": start + 60,
+        "base_start": start - 60,
+        "base_end": start,
+        "id": f"{start:08x}" + "0" * 24,
+        "after": 0,
+        "key": "service",
+        "period": 60,
+        "limit": 5,
+        "filter": "ok OR fault",
+        "of": "duration",
+        "base": "fault",
+        "by": "active",
+        "text": "fau",
+        "cursor": 2,
+    }
+    asked = 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            names = {each["name"]: each for each in operation["parameters"]}
+            given = {name: value for name, value in values.items() if name in names}
+            if "cursor" in names and names["cursor"]["schema"]["type"] == "string":
+                del given["cursor"]  # of a page; one that no page gave is refused
+            for name, value in given.items():
+                jsonschema.validate(value, names[name]["schema"])
+            assert {name for name, each in names.items() if each["required"]} <= given.keys()
+            if method == "post":
+                status, answer = post(filled, path, {"query": "SELECT trace_id FROM segments", "limit": 2})
+            else:
+                status, answer = get(filled, path.replace("{id}", str(given.pop("id", ""))), **given)
+            assert status == 200, (path, answer)
+            schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            whole = {**schema, "components": document["components"]}
+            jsonschema.validate(answer, whole)
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate([], whole)
+            asked += 1
+    assert asked == sum(map(len, document["paths"].values()))
+    wrong = get(filled, "/api/traces", start=0, end=60, filter="(")[1]
+    failure = document["paths"]["/api/traces"]["get"]["responses"]["400"]["content"]["application/json"]["schema"]
+    jsonschema.validate(wrong, {**failure, "components": document["components"]})

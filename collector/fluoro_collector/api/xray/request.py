@@ -25,14 +25,26 @@ _put = msgspec.json.Decoder(_Put).decode
 
 
 class XRayError(Exception):
-    """`code` is the exception's name in the service model (InvalidRequestException, ThrottledException, …)."""
+    """`code` is the exception's name in the service model (InvalidRequestException, ThrottledException, …).
 
-    def __init__(self, code: str, message: str, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+    `more` are further members that the model gives it.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
 
 
 def invalid(message: str) -> XRayError:
@@ -40,7 +52,7 @@ def invalid(message: str) -> XRayError:
 
 
 def error_response(error: XRayError) -> Response:
-    body = msgspec.json.encode({"__type": error.code, "message": error.message})
+    body = msgspec.json.encode({"__type": error.code, "message": error.message, **error.more})
     return Response(body, error.status, {**error.headers, "x-amzn-ErrorType": error.code}, JSON)
 
 
@@ -86,27 +98,13 @@ def window(body: dict[str, Any], longest: float, latest: float) -> tuple[float, 
     return start, end
 
 
-def text(body: dict[str, Any], name: str, longest: int) -> str:
-    """An optional string, "" when absent or null."""
-    value = body.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > longest:
-        raise invalid(f"{name} must be a string of at most {longest} characters")
-    return value
-
-
-def texts(body: dict[str, Any], name: str, most: int) -> list[str]:
-    """A required list of strings with at most `most` members."""
-    value = body.get(name)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise invalid(f"{name} must be a list of strings")
-    if len(value) > most:
-        raise invalid(f"{name} has {len(value)} members; at most {most} are allowed")
-    return value
+def at_most(text: str, longest: int, name: str) -> None:
+    """For a limit of ours where the service model has none."""
+    if len(text) > longest:
+        raise invalid(f"{name} has {len(text)} characters; at most {longest} are allowed")
 
 
 def no_token(body: dict[str, Any]) -> None:
     """For an operation that answers everything on one page."""
-    if text(body, "NextToken", 2000):
+    if body.get("NextToken"):
         raise invalid("NextToken was not given out by this operation")

@@ -1,7 +1,8 @@
-"""The X-Ray API over HTTP: POST /TraceSegments and the operations of `operations`, unsigned or signed alike."""
+"""The X-Ray API over HTTP: PutTraceSegments and the operations of `operations`, unsigned or signed alike."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -17,14 +18,18 @@ from fluoro_collector.api.readers import MAX_SECONDS, Readers, TimedEngine, is_t
 from fluoro_collector.decode import xray as documents
 from fluoro_collector.decode.decoded import Decoded, Rejection
 from fluoro_collector.ingest import Overloaded, what
+from fluoro_collector.query.groups import Groups
 from fluoro_collector.receivers.refusal import Refusal
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.unpack import too_large, unpack
 from fluoro_collector.state import State
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
-from .operations import Operation, Operations
+from .inputs import INPUTS, path
+from .operations import OPERATIONS
 from .request import JSON, XRayError, body_object, error_response, invalid, segment_documents
+from .shapes import check
+from .shared import Operation, Shared
 
 log = logging.getLogger(__name__)
 
@@ -44,61 +49,40 @@ def routes(
     longest_graph: float = LONGEST_GRAPH_S,
     longest_search: float = LONGEST_SEARCH_S,
 ) -> list[BaseRoute]:
-    """`longest_graph` and `longest_search`: greatest time range of a question, in seconds."""
+    """Call it on the running loop. `longest_graph` and `longest_search`: greatest time range of a question, in seconds."""
     engine = TimedEngine(state.store.engine)
-    operations = Operations(engine, state.rollup.dirty, longest_graph, longest_search, time.time)
+    loop = asyncio.get_running_loop()
+    shared = Shared(
+        engine=engine,
+        dirty=state.rollup.dirty,
+        configuration=state.configuration,
+        groups=Groups(state.configuration),
+        sampling=state.sampling,
+        daemons_reported=lambda segments, errors: loop.call_soon_threadsafe(
+            state.counters.daemons_reported, segments, errors
+        ),
+        longest_graph=longest_graph,
+        longest_search=longest_search,
+        now=time.time,
+    )
 
     async def put_trace_segments(request: Request) -> Response:
         return Response(msgspec.json.encode(await _put(state, taker, request)), media_type=JSON)
 
-    def reader(operation: Operation) -> Handler:
+    def reader(name: str, operation: Operation) -> Handler:
+        def answer(data: bytes) -> bytes:
+            return msgspec.json.encode(operation(shared, check(body_object(data), INPUTS[name])))
+
         async def read(request: Request) -> Response:
-            body = body_object(await _short_body(request))
-            # Encoded in the thread too: a large answer must not hold up the loop.
-            data = await readers.run(request, lambda: msgspec.json.encode(operation(body)))
-            return Response(data, media_type=JSON)
+            data = await _short_body(request)
+            # Decoded and encoded in the thread too: what is large must not hold up the loop.
+            return Response(await readers.run(request, lambda: answer(data)), media_type=JSON)
 
         return read
 
-    async def unknown(_: Request) -> Response:
-        raise XRayError("UnknownOperationException", "this operation of the X-Ray API is not supported yet", 404)
-
-    handlers: dict[str, Handler] = {"/TraceSegments": put_trace_segments}
-    handlers |= {path: reader(operation) for path, operation in operations.by_path().items()}
-    handlers |= dict.fromkeys(OTHER_PATHS, unknown)
-    return [Route(path, _guarded(handler), methods=["POST"]) for path, handler in handlers.items()]
-
-
-# Paths of the operations that are not answered yet, so that a client reads what is wrong.
-OTHER_PATHS = (
-    "/CancelTraceRetrieval",
-    "/CreateGroup",
-    "/CreateSamplingRule",
-    "/DeleteGroup",
-    "/DeleteResourcePolicy",
-    "/DeleteSamplingRule",
-    "/EncryptionConfig",
-    "/GetGroup",
-    "/GetIndexingRules",
-    "/GetRetrievedTracesGraph",
-    "/GetTraceSegmentDestination",
-    "/Insight",
-    "/InsightEvents",
-    "/InsightImpactGraph",
-    "/ListResourcePolicies",
-    "/ListRetrievedTraces",
-    "/ListTagsForResource",
-    "/PutEncryptionConfig",
-    "/PutResourcePolicy",
-    "/SamplingStatisticSummaries",
-    "/StartTraceRetrieval",
-    "/TagResource",
-    "/UntagResource",
-    "/UpdateGroup",
-    "/UpdateIndexingRule",
-    "/UpdateSamplingRule",
-    "/UpdateTraceSegmentDestination",
-)
+    handlers = {path(name): reader(name, operation) for name, operation in OPERATIONS.items()}
+    handlers[path("PutTraceSegments")] = put_trace_segments
+    return [Route(where, _guarded(handler), methods=["POST"]) for where, handler in handlers.items()]
 
 
 async def _short_body(request: Request) -> bytes:

@@ -2,79 +2,123 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
 
 from fluoro_collector.query.ids import format_trace_id
-from fluoro_collector.query.traces import SECOND, Fact
+from fluoro_collector.query.root_cause import Cause, CauseService, Entity, RootCauses
+from fluoro_collector.query.trace_facts import Service, TraceFacts
 
 from .graph import service_id
 
+_SECOND = 1_000_000_000
+_NO_FACTS = TraceFacts()
+_NO_CAUSES = RootCauses()
 
-def trace_summary(row: dict[str, Any], facts: list[Fact]) -> dict[str, Any]:
-    """`TraceSummary` from a row of `summaries.sql` and the trace's facts. Root causes are not computed: empty lists."""
-    root = service_id(row["root_service"], row["root_origin"])
-    nodes = [service_id(fact.name, fact.value) for fact in facts if fact.kind == "node"]
-    client = [service_id(row["root_service"], "client")] if row["root_service"] else []
+
+def trace_summary(
+    row: Mapping[str, Any],
+    facts: TraceFacts = _NO_FACTS,
+    causes: RootCauses = _NO_CAUSES,
+    matched: Optional[float] = None,
+) -> dict[str, Any]:
+    """`TraceSummary` from a row of the relation `traces`, with its nodes and edges if it has them.
+
+    `began` is epoch ns; every number of the row is the root's but for `lasted`, `any_throttle`, `partial`, `segments`.
+    `matched`: epoch seconds at which the trace was active in the window that was searched, for searches by event. Lists
+    without members are there, as X-Ray answers them.
+    """
+    root = _service(row["service"], row["origin"], facts)
     return {
         "Id": format_trace_id(row["trace_id"]),
-        "StartTime": row["began"] / SECOND,
-        "Duration": row["lasted"] / SECOND,
-        "ResponseTime": row["root_duration"] / SECOND,
-        "HasFault": bool(row["root_fault"]),
-        "HasError": bool(row["root_error"]),
+        "StartTime": row["began"] / _SECOND,
+        "Duration": row["lasted"] / _SECOND,
+        "ResponseTime": row["response_time"] / _SECOND,
+        "HasFault": bool(row["fault"]),
+        "HasError": bool(row["error"]),
         "HasThrottle": bool(row["any_throttle"]),
         "IsPartial": bool(row["partial"]),
         "Http": _http(row),
-        "Annotations": _annotations(facts),
-        "Users": _users(facts),
-        "ServiceIds": client + nodes,
-        "ResourceARNs": [],
-        "InstanceIds": [],
-        "AvailabilityZones": [],
+        "Annotations": {
+            key: [
+                {"AnnotationValue": _VALUES[kind](value), "ServiceIds": _ids(who)}
+                for (kind, value), who in values.items()
+            ]
+            for key, values in facts.annotations.items()
+        },
+        "Users": [{"UserName": user, "ServiceIds": _ids(who)} for user, who in facts.users.items()],
+        "ServiceIds": [_service(name, kind, facts) for name, kind in _nodes(row)],
+        "ResourceARNs": [{"ARN": arn} for arn in facts.arns],
+        "InstanceIds": [{"Id": instance} for instance in facts.instances],
+        "AvailabilityZones": [{"Name": zone} for zone in facts.zones],
         "EntryPoint": root,
-        "FaultRootCauses": [],
-        "ErrorRootCauses": [],
-        "ResponseTimeRootCauses": [],
-        "Revision": row["rows"],
+        "FaultRootCauses": [_cause(cause, _failing) for cause in causes.fault],
+        "ErrorRootCauses": [_cause(cause, _failing) for cause in causes.error],
+        "ResponseTimeRootCauses": [_cause(cause, _slow) for cause in causes.response_time],
+        "Revision": row["segments"],
+        **({} if matched is None else {"MatchedEventTime": matched}),
     }
 
 
-def _http(row: dict[str, Any]) -> dict[str, Any]:
+def _http(row: Mapping[str, Any]) -> dict[str, Any]:
     found = {
-        "HttpURL": row["root_url"],
-        "HttpStatus": row["root_status"],
-        "HttpMethod": row["root_method"],
-        "UserAgent": row["root_user_agent"],
-        "ClientIp": row["root_client_ip"],
+        "HttpURL": row["http_url"],
+        "HttpStatus": row["http_status"],
+        "HttpMethod": row["http_method"],
+        "UserAgent": row["http_user_agent"],
+        "ClientIp": row["http_client_ip"],
     }
     return {key: value for key, value in found.items() if value}
 
 
-def _annotations(facts: list[Fact]) -> dict[str, list[dict[str, Any]]]:
-    """{key: one entry per distinct value}, with the services that set it."""
-    found: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for fact in facts:
-        if fact.kind in ("text", "number"):
-            found.setdefault(fact.name, {}).setdefault((fact.kind, fact.value), []).append(fact.service)
+def _nodes(row: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Every node of the trace's map, clients first. A row without edges has the client of its root."""
+    nodes = [(name, kind) for name, kind, _ in row["nodes"]]
+    ends = [end for edge in row["edges"] for end in ((edge[0], edge[1]), (edge[2], edge[3]))]
+    if not ends and row["service"]:
+        ends = [(row["service"], "client")]
+    clients = [end for end in ends if end[1] == "client"]
+    return dict.fromkeys((*clients, *nodes, *ends))
+
+
+def _service(name: str, kind: str, facts: TraceFacts) -> dict[str, Any]:
+    return _with_account(service_id(name, kind), facts.accounts.get((name, kind), ""))
+
+
+def _ids(services: Iterable[Service]) -> list[dict[str, Any]]:
+    return [_with_account(service_id(each.name, each.type), each.account) for each in services if each.name]
+
+
+def _with_account(service: dict[str, Any], account: str) -> dict[str, Any]:
+    return {**service, "AccountId": account} if account else service
+
+
+_VALUES: dict[str, Any] = {
+    "str": lambda value: {"StringValue": value},
+    "float": lambda value: {"NumberValue": value},
+    "bool": lambda value: {"BooleanValue": value},
+}
+
+
+def _cause(cause: Cause, entity: Any) -> dict[str, Any]:
     return {
-        key: [{"AnnotationValue": _value(*value), "ServiceIds": _services(names)} for value, names in values.items()]
-        for key, values in found.items()
+        "ClientImpacting": cause.client_impacting,
+        "Services": [_cause_service(service, entity) for service in cause.services],
     }
 
 
-def _value(kind: str, value: str) -> dict[str, Any]:
-    if kind == "number":
-        return {"NumberValue": float(value)}
-    return {"BooleanValue": value == "true"} if value in ("true", "false") else {"StringValue": value}
+def _cause_service(service: CauseService, entity: Any) -> dict[str, Any]:
+    return {
+        **_with_account(service_id(service.name, service.type), service.account),
+        "EntityPath": [entity(each) for each in service.entities],
+        "Inferred": service.inferred,
+    }
 
 
-def _users(facts: list[Fact]) -> list[dict[str, Any]]:
-    found: dict[str, list[str]] = {}
-    for fact in facts:
-        if fact.kind == "user":
-            found.setdefault(fact.name, []).append(fact.service)
-    return [{"UserName": user, "ServiceIds": _services(names)} for user, names in found.items()]
+def _failing(entity: Entity) -> dict[str, Any]:
+    exceptions = [{"Name": name, "Message": message} for name, message in entity.exceptions]
+    return {"Name": entity.name, "Exceptions": exceptions, "Remote": entity.remote}
 
 
-def _services(names: list[str]) -> list[dict[str, Any]]:
-    return [service_id(name, "") for name in names if name]
+def _slow(entity: Entity) -> dict[str, Any]:
+    return {"Name": entity.name, "Coverage": entity.coverage, "Remote": entity.remote}

@@ -4,13 +4,14 @@
 #   make test-all the same, then the long matrices: oldest libraries, every Python, servers that fork (an hour)
 #   make check    lint, types, architecture
 #   make bench    what a span costs here, beside its peers (ten minutes)
+#   make bench-store   what ten million spans cost the store, beside OpenTelemetry's table (half an hour, 6 GB; SPANS=…)
 #   make clean    remove .venv and caches
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench wheel clean
+.PHONY: help demo test test-all check format bench bench-store wheel clean
 
 help:
 	@sed -n 's/^#   make /  make /p' Makefile
@@ -67,6 +68,10 @@ bench: .venv-bench/.installed $(VENV)/.dev
 	.venv-bench/bin/python tests/bench/bench_sdk.py
 	.venv-bench/bin/python tests/bench/bench_collector.py
 	$(BIN)/python -m pytest -m bench tests/dashboard -s -q
+
+SPANS ?= 10000000
+bench-store: $(VENV)/.dev
+	$(BIN)/python tests/bench/bench_store.py --spans $(SPANS) $(ARGS)
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -14,6 +14,7 @@ Counters belong to the event loop: change them there only.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -66,6 +67,8 @@ class Counters:
         self.buffer_bytes = 0
         self.rollup_minutes = 0
         self.rollup_failures = 0
+        self.daemon_segments = Counter(dict.fromkeys(("received", "sent", "spillover", "rejected"), 0))
+        self.daemon_errors = 0
 
     def door(self, name: str) -> Door:
         """The ledger of door `name`; a door not named above is added, with replies."""
@@ -81,6 +84,11 @@ class Counters:
             total.update(door.rejected)
             total.update(door.dropped)
         return dict(total)
+
+    def daemons_reported(self, segments: Mapping[str, int], errors: int) -> None:
+        """What X-Ray daemons say of themselves; see `fluoro_daemon_segments_total`."""
+        self.daemon_segments.update(segments)
+        self.daemon_errors += errors
 
     def exposition(self) -> str:
         """The figures in Prometheus' text format 0.0.4."""
@@ -135,6 +143,18 @@ class Counters:
             [({}, self.rollup_minutes)],
         )
         family("fluoro_rollup_failures_total", "counter", "Rollup runs that failed.", [({}, self.rollup_failures)])
+        family(
+            "fluoro_daemon_segments_total",
+            "counter",
+            "Segments that X-Ray daemons say they received, sent, dropped for lack of room, or had rejected.",
+            [({"result": name}, count) for name, count in self.daemon_segments.items()],
+        )
+        family(
+            "fluoro_daemon_errors_total",
+            "counter",
+            "Failed calls to their backend that X-Ray daemons reported.",
+            [({}, self.daemon_errors)],
+        )
         return "\n".join(lines) + "\n"
 
 

@@ -9,14 +9,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 from fluoro_collector import __version__
 from fluoro_collector.api import health
 from fluoro_collector.api.routes import routes as api_routes
 from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
+from fluoro_collector.insights.watch import EVERY_S, Watch
 from fluoro_collector.periodic import periodic
+from fluoro_collector.query.groups import Group, Groups
+from fluoro_collector.query.outcomes import Source, oldest_minute, source
 from fluoro_collector.receivers import http
 from fluoro_collector.receivers.bind import Ports, address, bind
 from fluoro_collector.receivers.grpc import GrpcDoor
@@ -25,13 +27,18 @@ from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.udp import UdpDoor
 from fluoro_collector.receivers.web import WebServer, build_app
 from fluoro_collector.rollup import SETTLE_S, Rollup
+from fluoro_collector.sampling.targets import SHARE_S, Sampling
 from fluoro_collector.settings import Settings
 from fluoro_collector.state import State
+from fluoro_collector.store.configuration import Configuration
+from fluoro_collector.store.retention import Retention
 from fluoro_collector.store.store import Store, open_engine
+from fluoro_collector.store.url import parse_url
 
 log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
+RETENTION_S = 900.0  # a look at the list of partitions; something to do is found once a day
 
 
 def run(settings: Settings) -> int:
@@ -55,11 +62,17 @@ async def _serve(settings: Settings, ports: Ports) -> int:
         counters = Counters()
         rollup = Rollup(store.engine, settle_s=SETTLE_S)
         await stack.enter_async_context(_rolling_up(rollup, counters, settings.rollup_interval))
+        retention = Retention(store.engine, settings.retention_days, settings.retention_error_days)
+        await stack.enter_async_context(periodic("retention", retention.run_once, RETENTION_S))
         ingest = Ingest(store, counters, max_buffer_bytes=settings.max_buffer_bytes, touched=rollup.touched)
         stack.push_async_callback(ingest.close)
         taker = Taker(ingest, counters, settings.max_request_bytes)
         stack.push_async_callback(asyncio.to_thread, taker.close)
-        state = State(settings, counters, store, rollup, ingest, stopping=stop.is_set)
+        configuration = Configuration(store.engine)
+        sampling = Sampling(store.engine, configuration)
+        await stack.enter_async_context(periodic("sampling statistics", sampling.share, SHARE_S))
+        await stack.enter_async_context(periodic("insights", _watch(store, rollup, configuration).run_once, EVERY_S))
+        state = State(settings, counters, store, rollup, ingest, configuration, sampling, stopping=stop.is_set)
         async with _doors(state, taker, ports):
             print(banner(state), flush=True)  # noqa: T201 - the one thing `fluoro serve` says to a person
             await stop.wait()
@@ -115,6 +128,15 @@ def _rolling_up(rollup: Rollup, counters: Counters, interval_s: float) -> contex
     return periodic("rollup", run, interval_s, failed)
 
 
+def _watch(store: Store, rollup: Rollup, configuration: Configuration) -> Watch:
+    groups = Groups(configuration)
+
+    def outcomes_of(group: Group) -> Source:
+        return source(store.engine, rollup.dirty, group.expression, groups)
+
+    return Watch(store.engine, groups.all, outcomes_of, oldest=lambda: oldest_minute(store.engine))
+
+
 @contextlib.asynccontextmanager
 async def _doors(state: State, taker: Taker, ports: Ports) -> AsyncIterator[None]:
     """All doors open; on leaving they close together, and requests in flight are answered."""
@@ -142,8 +164,7 @@ def banner(state: State) -> str:
     """What a person needs after the start: where to send, where to ask, where the data is."""
     settings = state.settings
     if settings.store:
-        parts = urlsplit(settings.store)
-        where = f"ClickHouse at {parts.hostname}:{parts.port or 9000}{parts.path}"  # never the password
+        where = f"ClickHouse at {parse_url(settings.store)}"
     else:
         where = f"{settings.data.absolute()} (embedded ClickHouse)"
     doors = state.doors

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
 from fluoro_collector.rollup import Rollup
+from fluoro_collector.sampling.targets import Sampling
 from fluoro_collector.settings import Settings
+from fluoro_collector.store.configuration import Configuration
 from fluoro_collector.store.store import Store
 
 
@@ -25,5 +27,7 @@ class State:
     store: Store
     rollup: Rollup
     ingest: Ingest
+    configuration: Configuration
+    sampling: Sampling
     doors: dict[str, str] = field(default_factory=dict)
     stopping: Callable[[], bool] = lambda: False

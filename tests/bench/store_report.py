@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from store_inserts import Inserted
 
 BILLION = 1_000_000_000
+FLAT = 1.3  # growth over all the steps that may as well be noise
 _NAME = 46
 
 
@@ -101,10 +102,12 @@ def _growth(steps: list[Step]) -> None:
     for name in dict.fromkeys(question for question, _ in steps[-1].warm):
         times = [step.warm[name, "fluoro"].cpu for step in steps]
         print(f"{name:<{_NAME}}", *(f"{each * 1e3:>13.1f}" for each in times), sep="", end="")
-        print(f"{extrapolated(counts, times) * 1e3:>12,.0f}")
+        flat = times[-1] <= FLAT * times[0]
+        print(f"{'flat' if flat else format(extrapolated(counts, times) * 1e3, ',.0f'):>12}")
     print(
         "* extrapolated, not measured: a fixed part and a part in proportion to the spans, fitted to these three (least\n"
-        "  squares, neither below zero). What depends on nodes, edges and minutes stops growing when every minute has them all."
+        "  squares, neither below zero). What depends on nodes, edges and minutes stops growing when every minute has them all.\n"
+        f"  flat: the last takes at most {FLAT} times the first."
     )
 
 

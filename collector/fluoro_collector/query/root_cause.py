@@ -153,7 +153,7 @@ class _Tree:
         self.rows = rows
         self.accounts = accounts
         self.by_id = {row.id: row for row in rows}
-        # The order of filter/compile.py: no parent, a segment, the earliest.
+        # The order of trace_basics.sql: no parent, a segment, the earliest.
         self.root = min(rows, key=lambda row: (row.parent_id != 0, row.subsegment, row.start, row.id))
         self.response_time = max(self.root.until - self.root.start, 0)
         self.answered = {row.parent_id for row in rows if row.answers}

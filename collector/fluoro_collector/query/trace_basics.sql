@@ -2,8 +2,8 @@
 -- edges, from de-duplicated segments. {first:UInt32} is the first of the minutes, {last:UInt32} the end of the last,
 -- {ids:Array(FixedString(16))} only these traces; empty = all.
 --
--- The root: no parent before some parent, segment before subsegment, then the earliest, then the smallest id
--- (filter/compile.py, ROOT_ORDER).
+-- The root: no parent before some parent, segment before subsegment, then the earliest (2 ns are one), then the
+-- smallest id.
 WITH
 deduplicated AS
 (

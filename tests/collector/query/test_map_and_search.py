@@ -81,7 +81,7 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def test_the_map_links_to_its_own_requests(store: Store) -> None:
     """Half of the rows are rolled up, half are computed live."""
-    rows = random_traces(10, BASE * SECOND, 50)
+    rows = random_traces(10, BASE * SECOND, 30)
     traces = by_trace(rows)
     half = len(rows) // 2
     store.insert([(resource, [segment]) for resource, segment in rows[:half]])

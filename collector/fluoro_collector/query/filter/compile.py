@@ -22,12 +22,6 @@ from .sql import Parameters, joined, number_condition, number_test, text_conditi
 
 CauseTerm = tree.RootCause | tree.RootCausePath
 
-# The root is the smallest: no parent before some parent, segment before subsegment, then the earliest (2 ns are one).
-ROOT_ORDER = (
-    "bitShiftLeft(toUInt64(parent_id != 0), 63) + bitShiftLeft(toUInt64(subsegment), 62)"
-    " + intDiv(toUInt64(toUnixTimestamp64Nano(start)), 2)"
-)
-
 
 @dataclass(frozen=True)
 class Compiled:

@@ -4,6 +4,7 @@ notes what it asked for: lists of expected words and completions are these notes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -135,3 +136,31 @@ class Expectation(NamedTuple):
     detail: str = ""
     values: str = ""
     aside: bool = False
+
+
+AND = Expectation("operator", "AND", "AND", "both")
+OR = Expectation("operator", "OR", "OR", "one of both")
+NOT = Expectation("sign", '"!"', "!", "not")
+OPEN = Expectation("sign", '"("', "(")
+END = Expectation("end", "the end")
+NUMBER = Expectation("number", "a number")
+BOOLEANS = (Expectation("boolean", "true", "true"), Expectation("boolean", "false", "false"))
+KEY = Expectation("key", "a key", values="annotation")
+JSON = Expectation("json", "#[…]", "#[", "list of paths")
+ID = Expectation("keyword", "id(…)", "id(", "by name, type or account")
+FIELDS = {
+    "name": ("name", Expectation("keyword", "name:", "name: ", "name of the service"), "service"),
+    "type": ("type", Expectation("keyword", "type:", "type: ", "type of the service"), "type"),
+    "account.id": ("account", Expectation("keyword", "account.id:", "account.id: ", "AWS account"), "account.id"),
+}
+
+
+def terms(scope: Scope) -> Iterator[Expectation]:
+    """Whatever a term can begin with."""
+    for keyword in keywords_of(scope):
+        yield Expectation("keyword", keyword.name, keyword.name, keyword.detail)
+    if scope is Scope.TRACE:
+        for each in COMPLEX.values():
+            yield Expectation("keyword", each.name, each.insert, each.detail)
+    yield NOT
+    yield OPEN

@@ -16,7 +16,6 @@ The parser looks one token ahead and notes each thing it would have taken there 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from difflib import get_close_matches
 
 from . import grammar, tree
@@ -28,21 +27,6 @@ from .tokens import NO_END, NO_JSON, NO_KEY_END, Token, tokenize
 MAX_DEPTH = 50
 MAX_TERMS = 50  # each is a condition on every trace, or on every row of the traces looked at
 
-_AND = Expectation("operator", "AND", "AND", "both")
-_OR = Expectation("operator", "OR", "OR", "one of both")
-_NOT = Expectation("sign", '"!"', "!", "not")
-_OPEN = Expectation("sign", '"("', "(")
-_END = Expectation("end", "the end")
-_NUMBER = Expectation("number", "a number")
-_BOOLEANS = (Expectation("boolean", "true", "true"), Expectation("boolean", "false", "false"))
-_KEY = Expectation("key", "a key", values="annotation")
-_JSON = Expectation("json", "#[…]", "#[", "list of paths")
-_ID = Expectation("keyword", "id(…)", "id(", "by name, type or account")
-_FIELDS = {
-    "name": ("name", Expectation("keyword", "name:", "name: ", "name of the service"), "service"),
-    "type": ("type", Expectation("keyword", "type:", "type: ", "type of the service"), "type"),
-    "account.id": ("account", Expectation("keyword", "account.id:", "account.id: ", "AWS account"), "account.id"),
-}
 _BAD = {NO_END: ('"',), NO_KEY_END: ("]",), NO_JSON: ("a JSON list",)}
 _OPERATORS: dict[type | None, tuple[str, ...]] = {
     bool: grammar.BOOLEAN_OPERATORS,
@@ -74,7 +58,7 @@ class Parser:
     def whole(self) -> tree.Expression:
         """The expression that all tokens are."""
         expression = self._either(Scope.TRACE)
-        self._note(_END)
+        self._note(grammar.END)
         if self.here.kind != "end":
             raise self._unexpected()
         return expression
@@ -126,7 +110,7 @@ class Parser:
         if self._depth > MAX_DEPTH:
             raise FilterError(f"more than {MAX_DEPTH} levels", self.here.position)
         parts = [self._all(scope)]
-        while self._is_word(_OR):
+        while self._is_word(grammar.OR):
             self._advance()
             parts.append(self._all(scope))
         self._depth -= 1
@@ -135,21 +119,21 @@ class Parser:
     def _all(self, scope: Scope) -> tree.Expression:
         parts = [self._unary(scope)]
         while True:
-            if self._is_word(_AND):
+            if self._is_word(grammar.AND):
                 self._advance()
             else:
-                self._note(*(each._replace(aside=True) for each in _terms(scope)))
-                is_term = self.here.kind in ("word", "!", "(") and not self._is_word(_OR)
+                self._note(*(each._replace(aside=True) for each in grammar.terms(scope)))
+                is_term = self.here.kind in ("word", "!", "(") and not self._is_word(grammar.OR)
                 if not is_term:
                     return parts[0] if len(parts) == 1 else tree.And(tuple(parts))
             parts.append(self._unary(scope))
 
     def _unary(self, scope: Scope) -> tree.Expression:
         negations = 0
-        self._note(*_terms(scope))
+        self._note(*grammar.terms(scope))
         while self.here.kind == "!":
             self._advance()
-            self._note(*_terms(scope))
+            self._note(*grammar.terms(scope))
             negations += 1
         if negations > MAX_DEPTH:
             raise FilterError(f"more than {MAX_DEPTH} levels", self.here.position)
@@ -195,9 +179,9 @@ class Parser:
             bracketed = self._advance()
             key = bracketed.text
             if not key:
-                raise FilterError("this annotation has no key", bracketed.position, (_KEY.label,))
+                raise FilterError("this annotation has no key", bracketed.position, (grammar.KEY.label,))
         elif not key or key.endswith("."):
-            raise FilterError("this annotation's key has no end", token.end, (_KEY.label,))
+            raise FilterError("this annotation's key has no end", token.end, (grammar.KEY.label,))
         operator, value = self._condition(None, f"annotation.{key}")
         return tree.Annotation(key, operator, value, token.position)
 
@@ -220,14 +204,14 @@ class Parser:
             if token.kind == "string":
                 return self._advance().text
         if kind in (float, None):
-            self._note(_NUMBER)
+            self._note(grammar.NUMBER)
             if token.kind == "number":
                 number = float(self._advance().text)
                 if not math.isfinite(number):
                     raise FilterError("this number is too large", token.position)
                 return number
         if kind in (bool, None):
-            self._note(*_BOOLEANS)
+            self._note(*grammar.BOOLEANS)
             if token.kind == "word" and token.text.lower() in ("true", "false"):
                 return self._advance().text.lower() == "true"
         raise self._unexpected()
@@ -265,13 +249,13 @@ class Parser:
         return tree.RootCause(kind, subject, block, position)
 
     def _path(self, position: int) -> tree.RootCausePath:
-        self._note(_JSON)
+        self._note(grammar.JSON)
         if self.here.kind != "json":
             raise self._unexpected()
         try:
             pattern(self.here.text)
         except PathError as error:
-            raise FilterError(str(error), self.here.position, (_JSON.label,)) from None
+            raise FilterError(str(error), self.here.position, (grammar.JSON.label,)) from None
         return tree.RootCausePath(self._advance().text, position)
 
     def _block(self, scope: Scope) -> tree.Expression | None:
@@ -282,7 +266,7 @@ class Parser:
         return expression
 
     def _node(self) -> tree.Identity:
-        self._note(Expectation("text", '"text"', values="service"), _ID)
+        self._note(Expectation("text", '"text"', values="service"), grammar.ID)
         if self.here.kind == "string":
             return tree.Identity(name=self._advance().text)
         if self.here.kind != "word" or self.here.text.lower() != "id":
@@ -293,7 +277,7 @@ class Parser:
         while not self._sign(")", must=False):
             if found:
                 self._sign(",")
-            fields = {word: each for word, each in _FIELDS.items() if each[0] not in found}
+            fields = {word: each for word, each in grammar.FIELDS.items() if each[0] not in found}
             self._note(*(expectation for _, expectation, _ in fields.values()))
             word = self.here.text.lower()
             if self.here.kind != "word" or word not in fields:
@@ -303,14 +287,3 @@ class Parser:
             self._sign(":")
             found[field] = self._text(values)
         return tree.Identity(**found)
-
-
-def _terms(scope: Scope) -> Iterable[Expectation]:
-    """Whatever a term can begin with."""
-    for keyword in grammar.keywords_of(scope):
-        yield Expectation("keyword", keyword.name, keyword.name, keyword.detail)
-    if scope is Scope.TRACE:
-        for each in grammar.COMPLEX.values():
-            yield Expectation("keyword", each.name, each.insert, each.detail)
-    yield _NOT
-    yield _OPEN

@@ -141,7 +141,10 @@ def _main(arguments: list[str]) -> int:
             home.add_arguments(sub)
             sub.set_defaults(main=home.main)
 
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # Told by the command itself: its usage has what was meant.
+        commands.choices.get(args.command, parser).error(f"unknown argument: {' '.join(unknown)}")
     if args.command is None:
         parser.print_help()
         return 0

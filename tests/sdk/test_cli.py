@@ -32,6 +32,15 @@ def test_run_without_a_command_asks_for_one(capsys):
     assert "fluoro run python app.py" in capsys.readouterr().err
 
 
+def test_a_mistyped_option_is_told_with_the_options_of_its_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["serve", "--htp-port", "4318"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "--http-port" in said
+    assert "unknown argument: --htp-port" in said
+
+
 @pytest.mark.parametrize("command", ["serve", "dashboard", "demo"])
 def test_a_command_above_the_sdk_gets_its_arguments_from_its_own_module(monkeypatch, capsys, command):
     module = ModuleType("above")

@@ -17,8 +17,8 @@ from fluoro_collector.counters import Counters
 from fluoro_collector.ingest import Ingest
 from fluoro_collector.insights.watch import EVERY_S, Watch
 from fluoro_collector.periodic import periodic
+from fluoro_collector.query.graph.outcomes import Source, oldest_minute, source
 from fluoro_collector.query.groups import Group, Groups
-from fluoro_collector.query.outcomes import Source, oldest_minute, source
 from fluoro_collector.receivers import http
 from fluoro_collector.receivers.bind import Ports, address, bind
 from fluoro_collector.receivers.grpc import GrpcDoor

@@ -13,8 +13,10 @@ from typing import Any
 import store_shapes
 from store_peer import Peer
 
-from fluoro_collector.query import search, service_graph, time_series, trace
-from fluoro_collector.query.graph_minutes import Live
+from fluoro_collector.query.graph import service_graph, time_series
+from fluoro_collector.query.graph.graph_minutes import Live
+from fluoro_collector.query.search import search
+from fluoro_collector.query.trace import trace
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.engine import Engine
 

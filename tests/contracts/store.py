@@ -16,11 +16,11 @@ from contracts.segments import RESOURCE, START, full_segment, segments
 from fluoro.model import Kind, Resource, Segment
 from fluoro_collector.insights import keep
 from fluoro_collector.insights.insight import Event, Impact, Insight, Service
-from fluoro_collector.query import completion_values
-from fluoro_collector.query.search import search
-from fluoro_collector.query.service_graph import service_graph
-from fluoro_collector.query.time_series import series
-from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.completion import values as completion_values
+from fluoro_collector.query.graph.service_graph import service_graph
+from fluoro_collector.query.graph.time_series import series
+from fluoro_collector.query.search.search import search
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store import histogram, migrate, resources
 from fluoro_collector.store.engine import Engine, StoreBusy, StoreError

@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fluoro_collector.ingest import what
-from fluoro_collector.query.cursor import CursorError
-from fluoro_collector.query.expert_sql import SqlError
+from fluoro_collector.query.expert.sql import SqlError
 from fluoro_collector.query.filter import tree
 from fluoro_collector.query.filter.errors import FilterError
 from fluoro_collector.query.filter.groups import Groups
 from fluoro_collector.query.filter.parse import parse
-from fluoro_collector.query.service_graph import NodeKey, parse_node_id
-from fluoro_collector.query.top_values import FacetError
+from fluoro_collector.query.graph.service_graph import NodeKey, parse_node_id
+from fluoro_collector.query.search.cursor import CursorError
+from fluoro_collector.query.sets.top_values import FacetError
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
 from .readers import MAX_SECONDS, is_timeout
@@ -59,7 +59,10 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
         except CursorError as bad:
             return error(400, "bad_cursor", str(bad))
         except FilterError as bad:
-            return error(400, "bad_filter", str(bad), position=bad.position, expected=list(bad.expected))
+            more: dict[str, Any] = {"position": bad.position, "expected": list(bad.expected)}
+            if bad.nearest:
+                more["nearest"] = bad.nearest
+            return error(400, "bad_filter", str(bad), **more)
         except StoreBusy as busy:
             log.warning("%s: the store is busy: %s", request.scope["route"].path, what(busy))
             if is_timeout(busy):

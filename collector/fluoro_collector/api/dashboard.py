@@ -13,23 +13,23 @@ from starlette.routing import BaseRoute, Route
 from fluoro_collector.insights.keep import FIRST_PAGE
 from fluoro_collector.insights.keep import parse_cursor as parse_insight_cursor
 from fluoro_collector.insights.listing import insight_list
-from fluoro_collector.query import comparison as comparisons
-from fluoro_collector.query import completion as boxes
-from fluoro_collector.query import expert_sql as experts
-from fluoro_collector.query import filtered_graph as graphs
-from fluoro_collector.query import graph_difference as differences
-from fluoro_collector.query import latency_histogram as histograms
 from fluoro_collector.query import status as statuses
-from fluoro_collector.query import summaries
-from fluoro_collector.query import time_series as series
-from fluoro_collector.query import top_values as tops
-from fluoro_collector.query import trace as trees
-from fluoro_collector.query import trace_series as trace_counts
-from fluoro_collector.query.cursor import CursorError, parse_cursor
+from fluoro_collector.query.completion import suggestions as boxes
+from fluoro_collector.query.expert import sql as experts
+from fluoro_collector.query.graph import filtered_graph as graphs
+from fluoro_collector.query.graph import graph_difference as differences
+from fluoro_collector.query.graph import time_series as series
+from fluoro_collector.query.graph.health import HealthView
 from fluoro_collector.query.groups import DEFAULT, Groups
-from fluoro_collector.query.health import HealthView
 from fluoro_collector.query.ids import parse_trace_id
-from fluoro_collector.query.search import By
+from fluoro_collector.query.search import summaries
+from fluoro_collector.query.search.cursor import CursorError, parse_cursor
+from fluoro_collector.query.search.search import By
+from fluoro_collector.query.sets import comparison as comparisons
+from fluoro_collector.query.sets import latency_histogram as histograms
+from fluoro_collector.query.sets import top_values as tops
+from fluoro_collector.query.sets import trace_series as trace_counts
+from fluoro_collector.query.trace import trace as trees
 from fluoro_collector.state import State
 
 from .answers import (

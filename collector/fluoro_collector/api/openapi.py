@@ -9,30 +9,34 @@ import msgspec
 
 from fluoro_collector import __version__
 from fluoro_collector.insights.listing import InsightList
-from fluoro_collector.query.comparison import Comparison
-from fluoro_collector.query.completion import Completions
-from fluoro_collector.query.expert_sql import SqlAnswer
-from fluoro_collector.query.facets import KEYS
-from fluoro_collector.query.graph_difference import GraphDifference
+from fluoro_collector.query.completion.suggestions import Completions
+from fluoro_collector.query.expert.sql import SqlAnswer
+from fluoro_collector.query.graph.graph_difference import GraphDifference
+from fluoro_collector.query.graph.health import Health
+from fluoro_collector.query.graph.service_graph import ServiceGraph
+from fluoro_collector.query.graph.time_series import TimeSeries
 from fluoro_collector.query.groups import Group
-from fluoro_collector.query.health import Health
-from fluoro_collector.query.latency_histogram import Histogram
-from fluoro_collector.query.service_graph import ServiceGraph
+from fluoro_collector.query.search.summaries import TraceList
+from fluoro_collector.query.sets.comparison import Comparison
+from fluoro_collector.query.sets.facets import KEYS
+from fluoro_collector.query.sets.latency_histogram import Histogram
+from fluoro_collector.query.sets.top_values import TopValues
+from fluoro_collector.query.sets.trace_series import TraceSeries
 from fluoro_collector.query.status import Status
-from fluoro_collector.query.summaries import TraceList
-from fluoro_collector.query.time_series import TimeSeries
-from fluoro_collector.query.top_values import TopValues
-from fluoro_collector.query.trace import Trace
-from fluoro_collector.query.trace_series import TraceSeries
+from fluoro_collector.query.trace.trace import Trace
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`position` and `expected` only for a filter expression: where it goes wrong and what could stand there."""
+    """`position` and `expected` only for a filter expression: where it goes wrong and what could stand there.
+
+    `nearest` is the word that was probably meant there; absent when none is near.
+    """
 
     code: str
     message: str
     position: int | None = None
     expected: list[str] | None = None
+    nearest: str | None = None
 
 
 class ErrorAnswer(msgspec.Struct, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fluoro_collector.query.outcomes import Counts
+from fluoro_collector.query.graph.outcomes import Counts
 
 from .band import Band, Baseline
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from fluoro_collector.query.graph_minutes import MINUTE
-from fluoro_collector.query.outcomes import NONE, Outcomes, Pair
-from fluoro_collector.query.service_graph import NodeKey
+from fluoro_collector.query.graph.graph_minutes import MINUTE
+from fluoro_collector.query.graph.outcomes import NONE, Outcomes, Pair
+from fluoro_collector.query.graph.service_graph import NodeKey
 
 from . import words
 from .detect import WINDOW, Verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from fluoro_collector.query.outcomes import Outcomes, Source
-from fluoro_collector.query.service_graph import NodeKey
+from fluoro_collector.query.graph.outcomes import Outcomes, Source
+from fluoro_collector.query.graph.service_graph import NodeKey
 
 from .band import Baseline, fit
 from .detect import Expected

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from fluoro_collector.query.outcomes import Counts
-from fluoro_collector.query.service_graph import NodeKey
+from fluoro_collector.query.graph.outcomes import Counts
+from fluoro_collector.query.graph.service_graph import NodeKey
 
 MAX_EVENTS = 200  # of one insight; the last is kept for its end
 _NAMESPACE = uuid.UUID("6a3f2c0e-4f0e-5d0b-9a58-1f2f6d8f0c11")

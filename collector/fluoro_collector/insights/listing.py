@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fluoro_collector.query.service_graph import node_id
+from fluoro_collector.query.graph.service_graph import node_id
 from fluoro_collector.store.engine import Engine
 
 from . import keep

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from fluoro_collector.query.outcomes import Pair
-from fluoro_collector.query.service_graph import NodeKey
+from fluoro_collector.query.graph.outcomes import Pair
+from fluoro_collector.query.graph.service_graph import NodeKey
 
 Links = Mapping[NodeKey, Collection[NodeKey]]
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.graph_minutes import MINUTE
+from fluoro_collector.query.graph.graph_minutes import MINUTE
+from fluoro_collector.query.graph.outcomes import NONE, Outcomes, Source
+from fluoro_collector.query.graph.service_graph import NodeKey
 from fluoro_collector.query.groups import Group
-from fluoro_collector.query.outcomes import NONE, Outcomes, Source
-from fluoro_collector.query.service_graph import NodeKey
 from fluoro_collector.store.engine import Engine, StoreError
 
 from . import evolve, keep

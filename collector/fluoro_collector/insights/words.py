@@ -30,9 +30,7 @@ def names(services: Sequence[Service]) -> str:
 
 def share(value: float) -> str:
     percent = 100 * value
-    return (
-        f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %" if percent >= 0.1 else "< 0.1 %"
-    )
+    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %" if percent >= 0.1 else "< 0.1 %"
 
 
 def clock(second: int) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fluoro.model import Resource
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .sql import statement
 
 
 class Place(NamedTuple):

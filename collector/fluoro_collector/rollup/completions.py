@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluoro_collector.query.levels import HOUR
+from fluoro_collector.query.graph.levels import HOUR
 from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from fluoro_collector.query.graph_minutes import ALL_SETTLED, MINUTE, Live
-from fluoro_collector.query.levels import DAYS, HOURS, Level
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, MINUTE, Live
+from fluoro_collector.query.graph.levels import DAYS, HOURS, Level
 from fluoro_collector.query.memo import Memo
 from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
-from fluoro_collector.query.graph_minutes import Minutes, rolled_minutes
-from fluoro_collector.query.trace_rows import trace_basics
+from fluoro_collector.query.graph.graph_minutes import Minutes, rolled_minutes
+from fluoro_collector.query.search.trace_rows import trace_basics
 from fluoro_collector.store.engine import Engine
 
 LOW = "LowCardinality(String)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fluoro_collector.query.levels import DAY, DAYS, HOURS, MINUTES, Level, leveled
+from fluoro_collector.query.graph.levels import DAY, DAYS, HOURS, MINUTES, Level, leveled
 from fluoro_collector.store.engine import Engine
 
 from .minutes import EDGE_KEY, FIGURES, NODE_KEY, TIME, marked

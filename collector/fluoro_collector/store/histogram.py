@@ -7,7 +7,9 @@ middle is at most 9 % off. Bucket 0 also takes everything below 1 µs, bucket 12
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 PER_OCTAVE = 4
 FIRST = 40  # log2 of the first bound, in quarters: 2^10 ns
@@ -34,20 +36,31 @@ def middle(index: int) -> float:
     return float(2.0 ** ((index + FIRST + 0.5) / PER_OCTAVE)) / 1e9
 
 
+_MIDDLES = tuple(middle(index) for index in range(LAST + 1))
+
+
 def quantile(histogram: Mapping[int, int], share: float) -> float | None:
     """The duration in seconds below which `share` (0…1) of the counts lie, at most 9 % off; None when empty."""
-    total = sum(histogram.values())
-    if not total:
-        return None
-    rank = share * total
-    seen = 0
-    for index in sorted(histogram):
-        seen += histogram[index]
-        if seen >= rank:
-            return middle(index)
-    return middle(max(histogram))
+    return quantiles(histogram, (share,))[0]
+
+
+def quantiles(histogram: Mapping[int, int], shares: Sequence[float]) -> list[float | None]:
+    """`quantile` for each of `shares`."""
+    return described(histogram, shares)[1]
 
 
 def points(histogram: Mapping[int, int]) -> list[tuple[float, int]]:
     """(middle in seconds, count) of the buckets in use, ascending."""
-    return [(middle(index), histogram[index]) for index in sorted(histogram) if histogram[index]]
+    return described(histogram, ())[0]
+
+
+def described(
+    histogram: Mapping[int, int], shares: Sequence[float]
+) -> tuple[list[tuple[float, int]], list[float | None]]:
+    """`points` and `quantiles`, from one look at the histogram."""
+    shown = [(_MIDDLES[index], count) for index, count in sorted(histogram.items()) if count]
+    if not shown:
+        return shown, [None for _ in shares]
+    seen = list(accumulate(count for _, count in shown))
+    total = seen[-1]
+    return shown, [shown[bisect_left(seen, share * total)][0] for share in shares]

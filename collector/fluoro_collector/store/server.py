@@ -107,12 +107,10 @@ class Server:
             try:
                 connection = self._take(host)
                 result = work(connection)
-            except StoreError:
-                raise
             except BaseException as error:
                 if connection is not None:
                     connection.disconnect()
-                if not isinstance(error, Exception):
+                if isinstance(error, StoreError) or not isinstance(error, Exception):
                     raise
                 failure = self._error(error, host)
                 if not _elsewhere(error, repeatable=repeatable or connection is None):

@@ -232,6 +232,9 @@ def test_a_wrong_filter_says_where(server: Server) -> None:
     assert status == 400
     assert answer["error"]["code"] == "bad_filter"
     assert answer["error"]["position"] == 10
+    assert "nearest" not in answer["error"]
+    _, misspelt = get(server, "/api/traces", start=0, end=60, filter="falt")
+    assert misspelt["error"]["nearest"] == "fault"
 
 
 def test_the_service_graph_of_chosen_traces(filled: Server, start: int) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query import trace_read
+from fluoro_collector.query.trace import reading as trace_read
 from fluoro_collector.store.engine import StoreError
 from query_server import Server
 from query_store import BASE, SECOND
@@ -72,7 +72,7 @@ def test_an_answer_that_breaks_off_is_seen_as_broken(
                 raise StoreError("Code: 1. secret")
             yield part
 
-    monkeypatch.setattr("fluoro_collector.query.trace.parts", failing)
+    monkeypatch.setattr("fluoro_collector.query.trace.trace.parts", failing)
     address = urlsplit(large.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
     connection.request("GET", PATH)

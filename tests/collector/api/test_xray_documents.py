@@ -15,9 +15,9 @@ from fluoro_collector.api.xray import batch, documents
 from fluoro_collector.api.xray.documents import lone_documents, plan, trace_documents
 from fluoro_collector.api.xray.request import XRayError
 from fluoro_collector.decode.xray import decode
-from fluoro_collector.query import trace_read
 from fluoro_collector.query.ids import format_trace_id
-from fluoro_collector.query.trace_read import Outline, outline
+from fluoro_collector.query.trace import reading as trace_read
+from fluoro_collector.query.trace.reading import Outline, outline
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
 from random_traces import random_traces

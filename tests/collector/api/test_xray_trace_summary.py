@@ -6,8 +6,8 @@ from typing import Any
 
 from fluoro.model import Cause, ExceptionRecord, Kind, Resource, Segment
 from fluoro_collector.api.xray.summary import trace_summary
-from fluoro_collector.query.root_cause import root_causes
-from fluoro_collector.query.trace_facts import MOST, trace_facts
+from fluoro_collector.query.search.trace_facts import MOST, trace_facts
+from fluoro_collector.query.trace.root_cause import root_causes
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fluoro_collector.insights.band import MIN_BUCKETS, TAIL, Baseline, _quantiles, band, fit
 from fluoro_collector.insights.detect import Expected, judge
-from fluoro_collector.query.outcomes import Counts
+from fluoro_collector.query.graph.outcomes import Counts
 
 DAY = 1440
 BUCKET = 5

@@ -6,7 +6,7 @@ import pytest
 
 from fluoro_collector.insights.detect import judge
 from fluoro_collector.insights.history import APART_S, BUCKET_S, DAYS, REACH_S, SLICE_S, History
-from fluoro_collector.query.outcomes import Counts, Outcomes
+from fluoro_collector.query.graph.outcomes import Counts, Outcomes
 
 DAY, HOUR, MINUTE = 86_400, 3600, 60
 NOW = 20_000 * DAY + 2 * HOUR + 20 * MINUTE  # twenty past two

@@ -13,8 +13,8 @@ from fault_traffic import DATABASE, ORDERS, feed
 from fluoro_collector.insights import keep
 from fluoro_collector.insights.insight import Event, Impact, Insight, Service, insight_id
 from fluoro_collector.insights.watch import LAG_S, Watch
+from fluoro_collector.query.graph.outcomes import Source, oldest_minute, source
 from fluoro_collector.query.groups import Group, Groups
-from fluoro_collector.query.outcomes import Source, oldest_minute, source
 from query_server import Server
 
 DAY = 86_400

@@ -6,7 +6,7 @@ import pytest
 
 from fault_traffic import DATABASE, MINUTE, ORDERS, feed, traffic
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.outcomes import Counts, oldest_minute, outcomes, source
+from fluoro_collector.query.graph.outcomes import Counts, oldest_minute, outcomes, source
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, empty

@@ -15,8 +15,8 @@ from fluoro_collector.insights import keep, words
 from fluoro_collector.insights.insight import Impact, Service
 from fluoro_collector.insights.watch import LAG_S, Watch
 from fluoro_collector.query.filter.errors import FilterError
+from fluoro_collector.query.graph.outcomes import Counts, Outcomes, Source, outcomes
 from fluoro_collector.query.groups import Group, Groups
-from fluoro_collector.query.outcomes import Counts, Outcomes, Source, outcomes
 from fluoro_collector.store.engine import StoreBusy
 from query_server import Server
 

@@ -11,13 +11,13 @@ import pytest
 
 from clickhouse_nodes import ClusterServer, running_nodes
 from faceted_traces import faceted_traces, insert
-from fluoro_collector.query.comparison import comparison
-from fluoro_collector.query.expert_sql import SqlError, expert_sql
-from fluoro_collector.query.filtered_graph import filtered_graph, traces_graph
-from fluoro_collector.query.graph_difference import graph_difference
-from fluoro_collector.query.graph_minutes import Dirty
-from fluoro_collector.query.top_values import top_values
-from fluoro_collector.query.trace_series import trace_series
+from fluoro_collector.query.expert.sql import SqlError, expert_sql
+from fluoro_collector.query.graph.filtered_graph import filtered_graph, traces_graph
+from fluoro_collector.query.graph.graph_difference import graph_difference
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.sets.comparison import comparison
+from fluoro_collector.query.sets.top_values import top_values
+from fluoro_collector.query.sets.trace_series import trace_series
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.store import Store

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from faceted_traces import Facts, faceted_traces, insert
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query import comparison as module
-from fluoro_collector.query.comparison import Comparison, comparison
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.proportions import difference, wilson
-from fluoro_collector.query.search import count
+from fluoro_collector.query.search.search import count
+from fluoro_collector.query.sets import comparison as module
+from fluoro_collector.query.sets.comparison import Comparison, comparison
+from fluoro_collector.query.sets.proportions import difference, wilson
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND, empty

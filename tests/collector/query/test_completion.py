@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fluoro.model import Http, Kind, Resource, Segment
-from fluoro_collector.query.completion import MAX_TEXT, Completion, completions
+from fluoro_collector.query.completion.suggestions import MAX_TEXT, Completion, completions
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fluoro.model import Http, Kind, Resource, Segment
-from fluoro_collector.query.completion_values import keys, values
+from fluoro_collector.query.completion.values import keys, values
 from fluoro_collector.rollup import Rollup, completions, job
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

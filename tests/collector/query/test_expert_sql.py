@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from fluoro.model import Http, Kind, Resource, Segment
-from fluoro_collector.query import expert_sql as module
-from fluoro_collector.query.expert_functions import aggregates, allowed, scalars
-from fluoro_collector.query.expert_sql import TABLES, SqlAnswer, SqlError, expert_sql
+from fluoro_collector.query.expert import sql as module
+from fluoro_collector.query.expert.functions import aggregates, allowed, scalars
+from fluoro_collector.query.expert.sql import TABLES, SqlAnswer, SqlError, expert_sql
 from fluoro_collector.store.engine import StoreBusy
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND, empty

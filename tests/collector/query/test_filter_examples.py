@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fluoro.model import Cause, ExceptionRecord, Http, Kind, Resource, Segment, Sql
-from fluoro_collector.query.search import count, search
+from fluoro_collector.query.search.search import count, search
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

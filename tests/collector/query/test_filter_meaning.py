@@ -15,7 +15,7 @@ from filter_trees import combined
 from fluoro.model import Http, Resource, Segment
 from fluoro_collector.query.filter import grammar, tree
 from fluoro_collector.query.filter.grammar import KEYWORDS, Scope
-from fluoro_collector.query.search import count, search
+from fluoro_collector.query.search.search import count, search
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

@@ -10,7 +10,7 @@ from filter_trees import root_causes
 from fluoro_collector.query.filter import tree
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.filter.root_cause import PathError, matches, matches_path, pattern
-from fluoro_collector.query.root_cause import Cause, CauseService, Entity
+from fluoro_collector.query.trace.root_cause import Cause, CauseService, Entity
 
 WEB = CauseService(
     "web",

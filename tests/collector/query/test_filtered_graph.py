@@ -8,11 +8,11 @@ import pytest
 
 from brute_graph import Expected
 from fluoro.model import Resource, Segment
-from fluoro_collector.query import filtered_graph as module
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.filtered_graph import filtered_graph, traces_graph
-from fluoro_collector.query.search import search
-from fluoro_collector.query.service_graph import ServiceGraph, node_id, service_graph
+from fluoro_collector.query.graph import filtered_graph as module
+from fluoro_collector.query.graph.filtered_graph import filtered_graph, traces_graph
+from fluoro_collector.query.graph.service_graph import ServiceGraph, node_id, service_graph
+from fluoro_collector.query.search.search import search
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND, empty

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query.filtered_graph import filtered_graph
-from fluoro_collector.query.graph_difference import Change, compared, graph_difference, latency_shift
-from fluoro_collector.query.service_graph import Edge, Node, ServiceGraph
-from fluoro_collector.query.statistics import Statistics, figures
+from fluoro_collector.query.graph.filtered_graph import filtered_graph
+from fluoro_collector.query.graph.graph_difference import Change, compared, graph_difference, latency_shift
+from fluoro_collector.query.graph.service_graph import Edge, Node, ServiceGraph
+from fluoro_collector.query.graph.statistics import Statistics, figures
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.histogram import bucket
 from fluoro_collector.store.store import Store

@@ -9,9 +9,9 @@ import pytest
 
 from brute_graph import Expected
 from fluoro.model import Resource, Segment
-from fluoro_collector.query.graph_minutes import ALL_SETTLED, Live
-from fluoro_collector.query.service_graph import ServiceGraph, node_id, service_graph
-from fluoro_collector.query.time_series import series
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, Live
+from fluoro_collector.query.graph.service_graph import ServiceGraph, node_id, service_graph
+from fluoro_collector.query.graph.time_series import series
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

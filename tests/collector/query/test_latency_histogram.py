@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from faceted_traces import OUTCOMES, Facts, faceted_traces, insert
-from fluoro_collector.query.latency_histogram import bounds, node_histogram, traces_histogram
-from fluoro_collector.query.search import count
-from fluoro_collector.query.service_graph import service_graph
-from fluoro_collector.query.trace_series import trace_series
+from fluoro_collector.query.graph.service_graph import service_graph
+from fluoro_collector.query.search.search import count
+from fluoro_collector.query.sets.latency_histogram import bounds, node_histogram, traces_histogram
+from fluoro_collector.query.sets.trace_series import trace_series
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.histogram import LAST, bucket, middle, quantile
 from fluoro_collector.store.store import Store

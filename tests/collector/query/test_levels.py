@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from brute_graph import Expected
 from brute_traces import expected_traces
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query.graph_minutes import ALL_SETTLED, MINUTE, Dirty, Live
-from fluoro_collector.query.levels import DAY, DAYS, HOUR, HOURS, MINUTES, cover
-from fluoro_collector.query.service_graph import node_id, service_graph
-from fluoro_collector.query.time_series import series
-from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, MINUTE, Dirty, Live
+from fluoro_collector.query.graph.levels import DAY, DAYS, HOUR, HOURS, MINUTES, cover
+from fluoro_collector.query.graph.service_graph import node_id, service_graph
+from fluoro_collector.query.graph.time_series import series
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.rollup import Rollup, job
 from fluoro_collector.store.engine import Engine, StoreBusy
 from fluoro_collector.store.store import Store

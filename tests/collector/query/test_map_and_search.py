@@ -12,9 +12,9 @@ from fluoro.model import Resource, Segment
 from fluoro_collector.query.filter.compile import compile_filter
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.filter.tree import Comparison, Edge, Identity, Not, Service
-from fluoro_collector.query.search import count, search
-from fluoro_collector.query.service_graph import node_id, service_graph
-from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.graph.service_graph import node_id, service_graph
+from fluoro_collector.query.search.search import count, search
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

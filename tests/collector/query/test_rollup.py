@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query.service_graph import service_graph
+from fluoro_collector.query.graph.service_graph import service_graph
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.store import Store

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluoro.model import Cause, ExceptionRecord, Frame, Kind, Resource, Segment, Sql
-from fluoro_collector.query.root_cause import (
+from fluoro_collector.query.trace.root_cause import (
     MAX_CAUSES,
     MAX_PATH,
     CauseRow,
@@ -19,7 +19,7 @@ from fluoro_collector.query.root_cause import (
     root_causes,
     root_causes_of,
 )
-from fluoro_collector.query.root_cause import Cause as RootCause
+from fluoro_collector.query.trace.root_cause import Cause as RootCause
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
 from random_traces import random_traces
@@ -325,7 +325,7 @@ def test_many_traces_at_once_are_each_on_its_own(store: Store, monkeypatch: pyte
     store.insert([(resource, [segment]) for resource, segment in rows])
     ids = sorted({segment.trace_id for _, segment in rows})
     together = root_causes(store.engine, ids, BASE * SECOND, (BASE + 3600) * SECOND)
-    monkeypatch.setattr("fluoro_collector.query.root_cause.MAX_ROWS", 30)
+    monkeypatch.setattr("fluoro_collector.query.trace.root_cause.MAX_ROWS", 30)
     in_parts = root_causes(store.engine, ids, BASE * SECOND, (BASE + 3600) * SECOND)
     assert set(together) == set(in_parts) == set(ids)
     sizes = {id_: sum(segment.trace_id == id_ for _, segment in rows) for id_ in ids}

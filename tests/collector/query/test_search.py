@@ -5,11 +5,11 @@ import random
 import pytest
 
 from fluoro.model import Http, Kind, Resource, Segment
-from fluoro_collector.query.cursor import CursorError, Position, parse_cursor
 from fluoro_collector.query.filter.compile import compile_filter
 from fluoro_collector.query.filter.parse import parse
-from fluoro_collector.query.search import By, count, search, search_rows
-from fluoro_collector.query.summaries import traces
+from fluoro_collector.query.search.cursor import CursorError, Position, parse_cursor
+from fluoro_collector.query.search.search import By, count, search, search_rows
+from fluoro_collector.query.search.summaries import traces
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from faceted_traces import OUTCOMES, Facts, faceted_traces, insert
-from fluoro_collector.query import top_values as module
-from fluoro_collector.query.facets import KEYS
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.search import count
-from fluoro_collector.query.top_values import FacetError, TopValues, top_values
+from fluoro_collector.query.search.search import count
+from fluoro_collector.query.sets import top_values as module
+from fluoro_collector.query.sets.facets import KEYS
+from fluoro_collector.query.sets.top_values import FacetError, TopValues, top_values
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.histogram import bucket, quantile
 from fluoro_collector.store.store import Store

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluoro.model import Http, Resource, Segment
-from fluoro_collector.query import trace_read
-from fluoro_collector.query.trace import rows, trace, trace_json
-from fluoro_collector.query.trace_read import outline
-from fluoro_collector.query.trace_tree import depth_first
+from fluoro_collector.query.trace import reading as trace_read
+from fluoro_collector.query.trace.reading import outline
+from fluoro_collector.query.trace.trace import rows, trace, trace_json
+from fluoro_collector.query.trace.tree import depth_first
 from fluoro_collector.store.segments import to_columns
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluoro.model import Kind, Resource, Segment
-from fluoro_collector.query.clock_skew import TOLERANCE, clock_offsets
-from fluoro_collector.query.critical_path import critical_path
-from fluoro_collector.query.trace import Trace, trace
-from fluoro_collector.query.trace_notes import Notes, clock_skews, notes
-from fluoro_collector.query.trace_read import Outline
-from fluoro_collector.query.trace_tree import depth_first
+from fluoro_collector.query.trace.clock_skew import TOLERANCE, clock_offsets
+from fluoro_collector.query.trace.critical_path import critical_path
+from fluoro_collector.query.trace.notes import Notes, clock_skews, notes
+from fluoro_collector.query.trace.reading import Outline
+from fluoro_collector.query.trace.trace import Trace, trace
+from fluoro_collector.query.trace.tree import depth_first
 from fluoro_collector.store.store import Store
 from fluoro_dashboard.critical_path import critical_path as path_of_dashboard
 from query_store import BASE, SECOND

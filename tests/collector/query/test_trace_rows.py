@@ -10,8 +10,8 @@ import pytest
 
 from brute_traces import expected_traces
 from fluoro.model import Http, Kind, Resource, Segment
-from fluoro_collector.query.graph_minutes import ALL_SETTLED, Live
-from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, Live
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND

@@ -13,8 +13,8 @@ import pytest
 from brute_graph import Expected
 from clickhouse_nodes import ClusterServer, Node, running_nodes
 from contracts.segments import RESOURCE, START, full_segment
-from fluoro_collector.query.service_graph import node_id, service_graph
-from fluoro_collector.query.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.graph.service_graph import node_id, service_graph
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store import migrate
 from fluoro_collector.store.check import FAILED, check

@@ -12,7 +12,7 @@ import pytest
 
 from clickhouse_nodes import Node
 from contracts.segments import RESOURCE, full_segment
-from fluoro_collector.query.service_graph import service_graph
+from fluoro_collector.query.graph.service_graph import service_graph
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store import migrate
 from fluoro_collector.store.embedded import Embedded
@@ -33,7 +33,7 @@ def test_a_file_may_hold_several_statements() -> None:
 def test_every_statement_can_be_told_apart_and_may_run_twice() -> None:
     for name, text in migrate.files().values():
         for statement in migrate.split(text):
-            assert "IF NOT EXISTS" in statement or "IF EXISTS" in statement or "MATERIALIZE INDEX" in statement, name
+            assert "IF NOT EXISTS" in statement or "IF EXISTS" in statement, name
 
 
 def test_what_would_run_is_shown_and_nothing_happens(embedded_store: Store) -> None:
@@ -78,7 +78,8 @@ def test_two_collectors_start_together(node: Node) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert [done.result(60) for done in [pool.submit(start) for _ in range(4)]] == [1] * 4
     store = Store(Server(url))
-    assert (store.migrate(), store.count()) == ([], 4)
+    assert store.migrate() == []
+    assert store.count() >= 1  # copies of one segment: a merge may have come by
     store.close()
 
 
@@ -106,9 +107,7 @@ def test_a_store_of_the_first_release_gets_traces_and_hours(tmp_path: Path) -> N
     for number, (_, text) in migrate.files().items():
         if number > FIRST_RELEASE:
             for statement in migrate.split(text):
-                if statement.startswith("CREATE TABLE"):
-                    store.engine.command(f"DROP TABLE {statement.split()[5]}")
-    store.engine.command("ALTER TABLE segments DROP INDEX start_range")
+                store.engine.command(f"DROP TABLE {statement.split()[5]}")
     store.engine.command(
         f"ALTER TABLE schema_migrations DELETE WHERE number > {FIRST_RELEASE} SETTINGS mutations_sync = 2"
     )

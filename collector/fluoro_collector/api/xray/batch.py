@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from fluoro_collector.query.ids import parse_trace_id
-from fluoro_collector.query.trace_read import outline
+from fluoro_collector.query.trace.reading import outline
 
 from .documents import plan, trace_documents, trace_head
 from .request import XRayError, invalid

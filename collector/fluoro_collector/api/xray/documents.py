@@ -12,7 +12,7 @@ from fluoro.model import Resource
 from fluoro.xray_document import to_document
 from fluoro_collector.decode.xray import derived_operation
 from fluoro_collector.query.ids import format_trace_id
-from fluoro_collector.query.trace_read import PART, Outline, parts
+from fluoro_collector.query.trace.reading import PART, Outline, parts
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.resources import read as read_resources
 from fluoro_collector.store.segments import Row

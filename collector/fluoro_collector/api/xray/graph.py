@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fluoro_collector.query.service_graph import Edge, Node, ServiceGraph
-from fluoro_collector.query.statistics import Figures, Statistics
+from fluoro_collector.query.graph.service_graph import Edge, Node, ServiceGraph
+from fluoro_collector.query.graph.statistics import Figures, Statistics
 from fluoro_collector.store.histogram import points
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from fluoro_collector.insights import keep
 from fluoro_collector.insights.insight import Event, Impact, Insight, Service
 from fluoro_collector.insights.merge import links, reach
-from fluoro_collector.query.filtered_graph import filtered_graph
-from fluoro_collector.query.service_graph import node_id
+from fluoro_collector.query.graph.filtered_graph import filtered_graph
+from fluoro_collector.query.graph.service_graph import node_id
 
 from .graph import service_id
 from .groups import asked_group

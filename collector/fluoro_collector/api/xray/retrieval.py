@@ -16,10 +16,10 @@ from uuid import uuid4
 import msgspec
 
 from fluoro.model import Resource
-from fluoro_collector.query.filtered_graph import traces_graph
+from fluoro_collector.query.graph.filtered_graph import traces_graph
 from fluoro_collector.query.ids import format_trace_id, parse_trace_id
-from fluoro_collector.query.retrieval import retrievable, trace_links
-from fluoro_collector.query.trace_read import Outline, outline, parts
+from fluoro_collector.query.trace.reading import Outline, outline, parts
+from fluoro_collector.query.trace.retrieval import retrievable, trace_links
 from fluoro_collector.store.resources import read as read_resources
 
 from .documents import Document, lone_documents, plan, trace_documents, trace_head

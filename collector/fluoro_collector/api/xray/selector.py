@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fluoro_collector.query.filter.errors import FilterError
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.filter.tree import Edge, Identity, Service
-from fluoro_collector.query.time_series import EdgeSelector, NodeSelector
+from fluoro_collector.query.graph.time_series import EdgeSelector, NodeSelector
 
 from .request import invalid
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from fluoro_collector.insights.band import fit
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.filtered_graph import filtered_graph, traces_graph
-from fluoro_collector.query.graph_minutes import MINUTE
+from fluoro_collector.query.graph.filtered_graph import filtered_graph, traces_graph
+from fluoro_collector.query.graph.graph_minutes import MINUTE
+from fluoro_collector.query.graph.statistics import Statistics
+from fluoro_collector.query.graph.time_series import filtered_series, series
 from fluoro_collector.query.ids import parse_trace_id
-from fluoro_collector.query.statistics import Statistics
-from fluoro_collector.query.time_series import filtered_series, series
 
 from .graph import moment, services
 from .graph_pages import graph_page

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fluoro_collector.query.graph_minutes import Dirty
+from fluoro_collector.query.graph.graph_minutes import Dirty
 from fluoro_collector.query.groups import Groups
 from fluoro_collector.sampling.targets import Sampling
 from fluoro_collector.store.configuration import Configuration

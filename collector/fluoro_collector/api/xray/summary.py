@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from fluoro_collector.query.ids import format_trace_id
-from fluoro_collector.query.root_cause import Cause, CauseService, Entity, RootCauses
-from fluoro_collector.query.trace_facts import Service, TraceFacts
+from fluoro_collector.query.search.trace_facts import Service, TraceFacts
+from fluoro_collector.query.trace.root_cause import Cause, CauseService, Entity, RootCauses
 
 from .graph import service_id
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from fluoro_collector.query.cursor import CursorError, Position, parse_cursor
 from fluoro_collector.query.filter.errors import FilterError
-from fluoro_collector.query.found_rows import found_rows
-from fluoro_collector.query.root_cause import RootCauses, root_causes
-from fluoro_collector.query.search import SECOND, By, search
-from fluoro_collector.query.trace_facts import trace_facts
+from fluoro_collector.query.search.cursor import CursorError, Position, parse_cursor
+from fluoro_collector.query.search.found_rows import found_rows
+from fluoro_collector.query.search.search import SECOND, By, search
+from fluoro_collector.query.search.trace_facts import trace_facts
+from fluoro_collector.query.trace.root_cause import RootCauses, root_causes
 
 from . import batch
 from .request import at_most, invalid, window

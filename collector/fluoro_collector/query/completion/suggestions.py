@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from fluoro_collector.query.completion.values import keys, values
+from fluoro_collector.query.filter import tree
+from fluoro_collector.query.filter.complete import Suggestion
+from fluoro_collector.query.filter.complete import complete as suggestions
 from fluoro_collector.store.engine import Engine
-
-from .completion_values import keys, values
-from .filter import tree
-from .filter.complete import Suggestion
-from .filter.complete import complete as suggestions
 
 MAX_TEXT = 10_000  # characters of an expression that is completed; a longer one gets no list
 LIMIT = 50  # stored values or keys

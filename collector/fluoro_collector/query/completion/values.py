@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
+from fluoro_collector.query.graph.levels import HOUR
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .levels import HOUR
-from .sql import statement
 
 LIMIT = 100  # kept per key and hour: a longer list would be incomplete
 

@@ -1,6 +1,6 @@
 """The functions that an expert's SQL may call: what computes from its arguments, and nothing that reads anything else.
 
-An allow list (`expert_functions.txt`, `expert_aggregates.txt`, in lower case), since the engine has some 1,900 functions and
+An allow list (`functions.txt`, `aggregates.txt`, in lower case), since the engine has some 1,900 functions and
 each version brings more, among them ones that read files, call out, sleep, or tell about the host.
 """
 
@@ -15,13 +15,13 @@ COMBINATORS = ["if", "array", "map", "foreach", "distinct", "ordefault", "ornull
 @cache
 def scalars() -> frozenset[str]:
     """Ordinary functions, and what operators are called in the engine's syntax tree."""
-    return _names("expert_functions.txt")
+    return _names("functions.txt")
 
 
 @cache
 def aggregates() -> frozenset[str]:
     """Aggregate and window functions."""
-    return _names("expert_aggregates.txt")
+    return _names("aggregates.txt")
 
 
 def allowed(name: str) -> bool:

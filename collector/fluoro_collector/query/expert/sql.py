@@ -22,9 +22,8 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.expert.functions import allowed
 from fluoro_collector.store.engine import Engine, StoreBusy, StoreError
-
-from .expert_functions import allowed
 
 MAX_TEXT = 20_000  # characters of a query
 MAX_ROWS = 10_000

@@ -1,4 +1,4 @@
-"""Tree to a condition on the rows of `traces` (`query/trace_rows.py`). This and the modules it imports are the only place
+"""Tree to a condition on the rows of `traces` (`query/search/trace_rows.py`). This and the modules it imports are the only place
 that assembles conditions: from constants of their own and typed parameters, never from input.
 
 What only the rows of a trace can tell becomes `trace_id IN (SELECT …)` over de-duplicated segments of candidates; a term

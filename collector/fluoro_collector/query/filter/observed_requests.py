@@ -7,8 +7,7 @@ the order of services) are then put together as the block says. Planning it cost
 
 from __future__ import annotations
 
-from functools import cache
-
+from fluoro_collector.query.graph.graph_minutes import observations
 from fluoro_collector.query.sql import statement
 
 from . import tree
@@ -106,26 +105,10 @@ _FLAGS = {"root": "r.root", "inferred": "r.inferred", "first": "r.place = 0", "l
 
 def _subquery(condition: str, candidates: list[str], asked: _Observed) -> str:
     """`condition` is on observations; each of `candidates`, conditions on a row, is met by some row of a matching trace."""
-    ordered = statement("filter/places") if asked.ordered else "observed"
+    ordered = statement("places") if asked.ordered else "observed"
     return (
-        _observations(asked.bits, f"{IN_RANGE} {with_some_row(candidates)}")
-        + statement("filter/observed").replace("ORDERED", ordered, 1)
+        # The start, a bit for each comparison, and nothing else that the map would count.
+        observations(f"(toUnixTimestamp64Nano(start), 0, 0, {asked.bits}, '')", f"{IN_RANGE} {with_some_row(candidates)}")
+        + statement("observed").replace("ORDERED", ordered, 1)
         + f"WHERE {condition}"
     )
-
-
-@cache
-def _parts() -> tuple[str, str, str]:
-    """`observations.sql` around its figures and its choice of rows. Raises ValueError if they are not where they were."""
-    text = statement("observations")
-    figures = text.index("(\n            toUnixTimestamp(toStartOfMinute(start)),")
-    named = text.index(") AS figures\n") + 1
-    chosen = text.index("    WHERE start >= ")
-    ordered = text.index("    ORDER BY trace_id, id, in_progress, received DESC")
-    return text[:figures], text[named:chosen], text[ordered:]
-
-
-def _observations(bits: str, chosen: str) -> str:
-    """The common table expressions of `observations.sql` over the chosen rows, with bits and the start for figures."""
-    before, between, after = _parts()
-    return f"{before}(toUnixTimestamp64Nano(start), 0, 0, {bits}, ''){between}    WHERE {chosen}\n{after}"

@@ -1,4 +1,4 @@
-"""`rootcause.…` terms as predicates over the root causes of one trace (`query/root_cause.py`).
+"""`rootcause.…` terms as predicates over the root causes of one trace (`query/trace/root_cause.py`).
 
 `first`, `last` and `index` speak of the place in the list that the thing is in: a service on its path, an entity in its
 service, an exception in its entity.

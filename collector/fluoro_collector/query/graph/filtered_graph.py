@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, MINUTE, Dirty, graph_minutes
+from fluoro_collector.query.graph.service_graph import Graph, ServiceGraph, service_graph
+from fluoro_collector.query.search.cursor import Position
+from fluoro_collector.query.search.search import search
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .cursor import Position
-from .filter.groups import Groups, no_groups
-from .graph_minutes import ALL_SETTLED, MINUTE, Dirty, graph_minutes
-from .search import search
-from .service_graph import Graph, ServiceGraph, service_graph
-from .sql import statement
 
 HOUR = 3600
 PAGE = 5000  # traces asked for in one statement

@@ -25,15 +25,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.filtered_graph import filtered_graph
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.graph.service_graph import Edge, Node, ServiceGraph
+from fluoro_collector.query.graph.statistics import Figures
+from fluoro_collector.query.sets.proportions import Difference, difference
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.histogram import FIRST, PER_OCTAVE, bucket
-
-from .filter.groups import Groups, no_groups
-from .filtered_graph import filtered_graph
-from .graph_minutes import Dirty
-from .proportions import Difference, difference
-from .service_graph import Edge, Node, ServiceGraph
-from .statistics import Figures
 
 CHANCE = 0.001
 Z = 3.2905  # two-sided, CHANCE

@@ -8,10 +8,9 @@ from functools import cache, partial
 from itertools import compress
 from typing import Any, NamedTuple, TypeVar
 
+from fluoro_collector.query.memo import Memo
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .memo import Memo
-from .sql import statement
 
 T = TypeVar("T")
 
@@ -85,7 +84,19 @@ def rolled_minutes(engine: Engine, minutes: Sequence[int]) -> Minutes:
 @cache
 def observing(name: str) -> str:
     """The statement `query/{name}.sql` with the common table expressions of `observations.sql` before its SELECT."""
-    return statement(name).replace("OBSERVATIONS\n", statement("observations"), 1)
+    return statement(name).replace("OBSERVATIONS\n", _observations_of_the_map(), 1)
+
+
+def observations(figures: str, chosen: str) -> str:
+    """`observations.sql` with the tuple of five that each observation carries, and the condition on the rows it reads."""
+    before, _, rest = statement("observations").partition("FIGURES AS figures\n")
+    between, _, after = rest.partition("WHERE CHOSEN\n")
+    return f"{before}{figures} AS figures\n{between}WHERE {chosen}\n{after}"
+
+
+@cache
+def _observations_of_the_map() -> str:
+    return observations(statement("observation_figures").rstrip(), statement("touched_rows").rstrip())
 
 
 def live_minutes(engine: Engine, live: Live) -> Iterator[dict[str, list[Any]]]:

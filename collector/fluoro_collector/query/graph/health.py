@@ -18,15 +18,14 @@ from fluoro_collector.insights.history import BUCKET_S, HOUR, REACH_S, History
 from fluoro_collector.insights.listing import InsightItem, item
 from fluoro_collector.insights.watch import LAG_S
 from fluoro_collector.insights.words import share
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.graph.outcomes import NONE, Counts, oldest_minute, source
+from fluoro_collector.query.graph.service_graph import node_id
+from fluoro_collector.query.graph.time_series import series
+from fluoro_collector.query.graph.usual import Entries, HealthPoint, Usual
+from fluoro_collector.query.groups import Group, Groups
+from fluoro_collector.query.search.matching import BUCKET, OUTCOME, UNFINISHED, matching
 from fluoro_collector.store.engine import Engine
-
-from .graph_minutes import MINUTE, Dirty
-from .groups import Group, Groups
-from .matching import BUCKET, OUTCOME, UNFINISHED, matching
-from .outcomes import NONE, Counts, oldest_minute, source
-from .service_graph import node_id
-from .time_series import series
-from .usual import Entries, HealthPoint, Usual
 
 OK, DEGRADED, UNKNOWN = "ok", "degraded", "unknown"
 _KEPT_GROUPS = 64  # whose histories stay in memory

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from functools import cache
 from typing import NamedTuple
 
-from .graph_minutes import MINUTE, Live
-from .sql import statement
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Live
+from fluoro_collector.query.sql import statement
 
 HOUR = 3600
 DAY = 86_400

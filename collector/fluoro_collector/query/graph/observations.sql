@@ -1,6 +1,6 @@
 -- What each trace adds to the service map, one row per request of a node or call along an edge: the common table expressions
--- of graph_minutes.sql and trace_graph.sql. For a filter on requests filter/observed_requests.py puts bits in
--- place of the figures, and chooses rows.
+-- of graph_minutes.sql and trace_graph.sql. FIGURES, a tuple of five, and CHOSEN, a condition on rows, are filled in:
+-- observation_figures.sql and touched_rows.sql for the map, bits and candidates for a filter (filter/observed_requests.py).
 --
 -- Whole traces decide (a callee may be in another minute than its call): the traces touched in {minutes}, read in
 -- [{first} - 1 h, {last} + 1 h). A trace is one pair of arrays, and a lookup inside it is a sort: definitions (tag 0)
@@ -29,25 +29,9 @@ deduplicated AS
         if(service = '', '', concat(toString(length(origin)), ':', origin, service)) AS node,
         if(peer_name = '', '', concat(toString(length(peer_type)), ':', peer_type, peer_name)) AS peer,
         toUnixTimestamp64Milli(received) > {settled:Int64} AS young,
-        (
-            toUnixTimestamp(toStartOfMinute(start)),
-            duration,
-            -- Bucket of the histogram (store/histogram.py), 255 = not finished.
-            toUInt8(if(in_progress, 255, least(greatest(floor(log2(duration) * 4) - 40, 0), 127))),
-            toUInt8(error + 2 * throttle + 4 * fault),
-            toString(environment)
-        ) AS figures
+        FIGURES AS figures
     FROM segments
-    WHERE start >= toDateTime({first:UInt32}, 'UTC') - INTERVAL 1 HOUR
-      AND start < toDateTime64({last:UInt32}, 0, 'UTC') + INTERVAL 1 HOUR
-      AND trace_id IN (
-          SELECT trace_id
-          FROM segments
-          WHERE start >= toDateTime({first:UInt32}, 'UTC')
-            AND start < toDateTime64({last:UInt32}, 0, 'UTC')
-            AND toUnixTimestamp(toStartOfMinute(start)) IN {minutes:Array(UInt32)}
-      )
-      AND (empty({ids:Array(FixedString(16))}) OR trace_id IN {ids:Array(FixedString(16))})
+    WHERE CHOSEN
     ORDER BY trace_id, id, in_progress, received DESC, duration DESC
     LIMIT 1 BY trace_id, id
 ),

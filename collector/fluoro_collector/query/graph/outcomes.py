@@ -6,13 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty, live_minutes
+from fluoro_collector.query.graph.service_graph import NodeKey
+from fluoro_collector.query.search.matching import matching
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .filter.groups import Groups, no_groups
-from .graph_minutes import MINUTE, Dirty, live_minutes
-from .matching import matching
-from .service_graph import NodeKey
-from .sql import statement
 
 MOST = 1000  # nodes and edges of one period; more are not told apart by any band
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty, Live, live_minutes
+from fluoro_collector.query.graph.levels import Level, cover, leveled
+from fluoro_collector.query.graph.statistics import FIGURES, Figures, Statistics, figures
 from fluoro_collector.store.engine import Engine
-
-from .graph_minutes import MINUTE, Dirty, Live, live_minutes
-from .levels import Level, cover, leveled
-from .statistics import FIGURES, Figures, Statistics, figures
 
 NodeKey = tuple[str, str]
 EdgeKey = tuple[NodeKey, NodeKey, str]

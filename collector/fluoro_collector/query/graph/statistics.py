@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from fluoro_collector.store.histogram import points, quantile
+from fluoro_collector.store.histogram import described, quantile, quantiles
 
 # Columns in which `graph_minutes.sql`, nodes_1m and edges_1m keep them. Times in ns.
 FIGURES = ("ok", "error", "throttle", "fault", "total", "total_time", "histogram")
+QUANTILES = (0.5, 0.95, 0.99)
 
 
 class Statistics:
@@ -31,12 +33,19 @@ class Statistics:
         self.total += total
         self.total_time += total_time
         mine = self.histogram
+        if not mine:
+            mine.update(histogram)
+            return
         for bucket, count in histogram.items():
             mine[bucket] = mine.get(bucket, 0) + count
 
     def quantile(self, share: float) -> float | None:
         """Seconds, at most 9 % off; None when nothing finished."""
         return quantile(self.histogram, share)
+
+    def quantiles(self, shares: Sequence[float]) -> list[float | None]:
+        """`quantile` for each of `shares`."""
+        return quantiles(self.histogram, shares)
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -56,6 +65,7 @@ class Figures(msgspec.Struct, kw_only=True):
 
 def figures(sums: Statistics) -> dict[str, Any]:
     """The fields of `Figures`."""
+    points, (p50, p95, p99) = described(sums.histogram, QUANTILES)
     return {
         "ok": sums.ok,
         "error": sums.error,
@@ -63,8 +73,8 @@ def figures(sums: Statistics) -> dict[str, Any]:
         "fault": sums.fault,
         "total": sums.total,
         "total_time": sums.total_time / 1e9,
-        "p50": sums.quantile(0.5),
-        "p95": sums.quantile(0.95),
-        "p99": sums.quantile(0.99),
-        "histogram": points(sums.histogram),
+        "p50": p50,
+        "p95": p95,
+        "p99": p99,
+        "histogram": points,
     }

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.filtered_graph import filtered_minutes
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty, live_minutes
+from fluoro_collector.query.graph.levels import DAY, HOUR, cover, leveled
+from fluoro_collector.query.graph.service_graph import whole_minutes
+from fluoro_collector.query.graph.statistics import FIGURES, QUANTILES, Statistics
 from fluoro_collector.store.engine import Engine
-
-from .filter.groups import Groups, no_groups
-from .filtered_graph import filtered_minutes
-from .graph_minutes import MINUTE, Dirty, live_minutes
-from .levels import DAY, HOUR, cover, leveled
-from .service_graph import whole_minutes
-from .statistics import FIGURES, Statistics
 
 
 class Point(msgspec.Struct, kw_only=True):
@@ -169,20 +168,20 @@ def time_series(
     edge: EdgeSelector | None = None,
 ) -> TimeSeries:
     """As `series`, as the dashboard shows it."""
-    return TimeSeries(
-        period=period,
-        points=[
-            Point(
-                time=float(moment),
-                ok=sums.ok,
-                error=sums.error,
-                throttle=sums.throttle,
-                fault=sums.fault,
-                total=sums.total,
-                p50=sums.quantile(0.5),
-                p95=sums.quantile(0.95),
-                p99=sums.quantile(0.99),
-            )
-            for moment, sums in sorted(series(engine, dirty, start, end, period, node, edge).items())
-        ],
+    found = series(engine, dirty, start, end, period, node, edge)
+    return TimeSeries(period=period, points=[_point(moment, sums) for moment, sums in sorted(found.items())])
+
+
+def _point(moment: int, sums: Statistics) -> Point:
+    p50, p95, p99 = sums.quantiles(QUANTILES)
+    return Point(
+        time=float(moment),
+        ok=sums.ok,
+        error=sums.error,
+        throttle=sums.throttle,
+        fault=sums.fault,
+        total=sums.total,
+        p50=p50,
+        p95=p95,
+        p99=p99,
     )

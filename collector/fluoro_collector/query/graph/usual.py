@@ -15,10 +15,9 @@ import msgspec
 
 from fluoro_collector.insights.band import Baseline, fit
 from fluoro_collector.insights.history import BUCKET_S, HOUR, REACH_S
+from fluoro_collector.query.graph.graph_minutes import MINUTE
+from fluoro_collector.query.graph.outcomes import Counts
 from fluoro_collector.store.histogram import quantile
-
-from .graph_minutes import MINUTE
-from .outcomes import Counts
 
 QUANTILES = (0.5, 0.95, 0.99)
 # How far from the median is unusual, in deviations: about one bucket in a thousand on each side.

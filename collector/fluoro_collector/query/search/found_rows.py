@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.cursor import Position
+from fluoro_collector.query.search.trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
 from fluoro_collector.store.engine import Engine
-
-from .cursor import Position
-from .graph_minutes import MINUTE, Dirty
-from .trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
 
 _SECOND = 1_000_000_000
 

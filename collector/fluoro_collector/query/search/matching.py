@@ -14,16 +14,15 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from fluoro_collector.query.filter.compile import EVERY_TRACE, compile_filter
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.filter.parse import parse
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.search import search
+from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.histogram import bucket_sql
-
-from .filter.compile import EVERY_TRACE, compile_filter
-from .filter.groups import Groups, no_groups
-from .filter.parse import parse
-from .graph_minutes import MINUTE, Dirty
-from .search import search
-from .sql import statement
-from .trace_rows import trace_rows_params, trace_rows_sql
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND

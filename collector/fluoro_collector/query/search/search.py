@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fluoro_collector.query.filter import tree
+from fluoro_collector.query.filter.compile import EVERY_TRACE, CauseTerm, Compiled, compile_filter
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.filter.parse import parse
+from fluoro_collector.query.filter.root_cause import matches, matches_path
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.cursor import Position
+from fluoro_collector.query.search.trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
+from fluoro_collector.query.sql import statement
+from fluoro_collector.query.trace import root_cause
 from fluoro_collector.store.engine import Engine
-
-from . import root_cause
-from .cursor import Position
-from .filter import tree
-from .filter.compile import EVERY_TRACE, CauseTerm, Compiled, compile_filter
-from .filter.groups import Groups, no_groups
-from .filter.parse import parse
-from .filter.root_cause import matches, matches_path
-from .graph_minutes import MINUTE, Dirty
-from .sql import statement
-from .trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND

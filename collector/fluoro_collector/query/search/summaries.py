@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.ids import format_trace_id
+from fluoro_collector.query.search.cursor import Position
+from fluoro_collector.query.search.search import SECOND, By, count, search_rows
 from fluoro_collector.store.engine import Engine
-
-from .cursor import Position
-from .filter.groups import Groups, no_groups
-from .graph_minutes import Dirty
-from .ids import format_trace_id
-from .search import SECOND, By, count, search_rows
 
 
 class TraceSummary(msgspec.Struct, kw_only=True):

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
+from fluoro_collector.query.resource_places import NOWHERE, resource_places
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .resource_places import NOWHERE, resource_places
-from .sql import statement
 
 MOST = 10_000  # facts of one trace; X-Ray indexes 50 annotations of one
 _REACH = 3600 * 1_000_000_000  # how far after its start the rows of a trace are looked for, as search does

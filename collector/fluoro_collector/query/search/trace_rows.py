@@ -16,10 +16,9 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
+from fluoro_collector.query.graph.graph_minutes import ALL_SETTLED, MINUTE, Live, observing
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .graph_minutes import ALL_SETTLED, MINUTE, Live, observing
-from .sql import statement
 
 # Column → its type in the table, where a live one has another.
 _LOW = "LowCardinality(String)"

@@ -14,15 +14,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.search.matching import SECOND, matching
+from fluoro_collector.query.sets.facets import ROW_VALUES, TRACE_VALUES, filter_for, hosts
+from fluoro_collector.query.sets.latency_histogram import bounds, traces_histogram
+from fluoro_collector.query.sets.proportions import difference
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.histogram import bucket
-
-from .facets import ROW_VALUES, TRACE_VALUES, filter_for, hosts
-from .filter.groups import Groups, no_groups
-from .graph_minutes import Dirty
-from .latency_histogram import bounds, traces_histogram
-from .matching import SECOND, matching
-from .proportions import difference
 
 CANDIDATES = 100  # values of each key, the most frequent of the set; others are not looked at
 MAX_CANDIDATES = 5000

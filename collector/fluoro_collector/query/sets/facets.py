@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fluoro_collector.query.filter import tree
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .filter import tree
-from .sql import statement
 
 ANNOTATION = "annotation."
 

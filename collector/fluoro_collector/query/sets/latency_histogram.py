@@ -9,13 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.filtered_graph import filtered_graph
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.search.matching import BUCKET, OUTCOME, OUTCOMES, UNFINISHED, matching
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.histogram import FIRST, LAST, PER_OCTAVE, bucket, bucket_sql, quantile
-
-from .filter.groups import Groups, no_groups
-from .filtered_graph import filtered_graph
-from .graph_minutes import Dirty
-from .matching import BUCKET, OUTCOME, OUTCOMES, UNFINISHED, matching
 
 Of = Literal["responsetime", "duration"]
 _COLUMNS = {

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import Dirty
+from fluoro_collector.query.graph.statistics import Statistics
+from fluoro_collector.query.search.matching import BUCKET, OUTCOME, OUTCOMES, Matching, matching
+from fluoro_collector.query.sets.facets import ANNOTATION, KEYS, ROW_VALUES, TRACE_VALUES, filter_for, hosts
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .facets import ANNOTATION, KEYS, ROW_VALUES, TRACE_VALUES, filter_for, hosts
-from .filter.groups import Groups, no_groups
-from .graph_minutes import Dirty
-from .matching import BUCKET, OUTCOME, OUTCOMES, Matching, matching
-from .sql import statement
-from .statistics import Statistics
 
 MAX_MERGED = 50_000  # values of one slice, when there are several: bounds what is kept
 

@@ -6,12 +6,11 @@ import math
 
 import msgspec
 
+from fluoro_collector.query.filter.groups import Groups, no_groups
+from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.matching import BUCKET, OUTCOME, OUTCOMES, UNFINISHED, matching
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.histogram import points, quantile
-
-from .filter.groups import Groups, no_groups
-from .graph_minutes import MINUTE, Dirty
-from .matching import BUCKET, OUTCOME, OUTCOMES, UNFINISHED, matching
 
 
 class TracePoint(msgspec.Struct, kw_only=True):

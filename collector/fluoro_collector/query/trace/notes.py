@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from fluoro.model import Kind
-
-from .clock_skew import clock_offsets
-from .critical_path import Interval, critical_path
-from .resource_places import NOWHERE, Place
-from .trace_read import Outline
+from fluoro_collector.query.resource_places import NOWHERE, Place
+from fluoro_collector.query.trace.clock_skew import clock_offsets
+from fluoro_collector.query.trace.critical_path import Interval, critical_path
+from fluoro_collector.query.trace.reading import Outline
 
 _SECOND = 1_000_000_000
 REPEATED = 5  # siblings that are worth a hint

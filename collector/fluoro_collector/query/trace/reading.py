@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fluoro.model import Kind, Segment
+from fluoro_collector.query.sql import statement
+from fluoro_collector.query.trace.tree import depth_first
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.segments import READ_COLUMNS, Row, from_columns
-
-from .sql import statement
-from .trace_tree import depth_first
 
 HOUR = 3600
 MAX_SEGMENTS = 500_000  # of one trace; an outline takes some 400 bytes of memory for each

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from fluoro.model import Link
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .sql import statement
 
 MOST_LINKED = 1_000  # rows with links read of one trace
 _links = msgspec.json.Decoder(list[Link]).decode

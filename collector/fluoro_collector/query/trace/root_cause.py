@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fluoro_collector.query.resource_places import resource_places
+from fluoro_collector.query.sql import statement
 from fluoro_collector.store.engine import Engine
-
-from .resource_places import resource_places
-from .sql import statement
 
 FAULT, ERROR, RESPONSE_TIME = "fault", "error", "response_time"
 KINDS = (FAULT, ERROR, RESPONSE_TIME)

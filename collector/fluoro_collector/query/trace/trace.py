@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
+from fluoro_collector.query.ids import format_trace_id
+from fluoro_collector.query.resource_places import Place, place_of, resource_places
+from fluoro_collector.query.trace.notes import Notes, clock_skews, notes
+from fluoro_collector.query.trace.reading import Outline, outline, parts, rows
+from fluoro_collector.query.trace.views import SegmentView, resource_view, segment_view
 from fluoro_collector.store.engine import Engine
 from fluoro_collector.store.resources import read as read_resources
-
-from .ids import format_trace_id
-from .resource_places import Place, place_of, resource_places
-from .trace_notes import Notes, clock_skews, notes
-from .trace_read import Outline, outline, parts, rows
-from .trace_views import SegmentView, resource_view, segment_view
 
 __all__ = ["SegmentView", "Trace", "rows", "trace", "trace_json"]
 

@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 
 from fluoro.model import Cause, Event, Http, Kind, Resource, Sql
+from fluoro_collector.query.ids import format_trace_id
+from fluoro_collector.query.search.search import SECOND
+from fluoro_collector.query.search.summaries import outcome
 from fluoro_collector.store.segments import Row
-
-from .ids import format_trace_id
-from .search import SECOND
-from .summaries import outcome
 
 
 class Peer(msgspec.Struct, kw_only=True):

@@ -1,0 +1,1 @@
+"""SQL that people write themselves: read only, limited, our tables."""

@@ -1,0 +1,1 @@
+"""Traces that match a filter, newest first: one relation of stored and live rows, pages, counts, summaries."""

@@ -24,7 +24,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"clickhouse://{node.host}"
 
 
-class ServerContract(StoreContract):
+class OnServer:
     options = ""
 
     @pytest.fixture
@@ -38,9 +38,20 @@ class ServerContract(StoreContract):
         cleaner.close()
 
 
-class TestServer(ServerContract):
+class TestServer(OnServer, StoreContract):
     pass
 
 
-class TestCompressed(ServerContract):
+class TestCompressed(OnServer):
+    """What compression could spoil: blocks that go there and come back."""
+
+    options = "?compression=lz4"
+    store = StoreContract.store
+    test_any_segment_comes_back = StoreContract.test_any_segment_comes_back
+    test_a_large_block_with_any_bytes_is_stored_whole = StoreContract.test_a_large_block_with_any_bytes_is_stored_whole
+    test_an_answer_of_many_blocks_is_one = StoreContract.test_an_answer_of_many_blocks_is_one
+
+
+@pytest.mark.matrix
+class TestWholeContractCompressed(OnServer, StoreContract):
     options = "?compression=lz4"

@@ -32,7 +32,8 @@ send to it:
   AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:2000                            AWS X-Ray SDKs
 look at it:
   fluoro dashboard                                                  the service map
-  boto3.client("xray", endpoint_url="http://127.0.0.1:4318")        the X-Ray API
+  boto3.client("xray", endpoint_url="http://127.0.0.1:4318", region_name="local")   the X-Ray API
+  curl http://127.0.0.1:4318/api/openapi.json                       what else can be asked
 
 Every flag can be set in the environment: --http-port is FLUORO_HTTP_PORT. A flag wins.
 """

@@ -21,6 +21,8 @@ def days(text: str) -> int:
     if not found or not found[2]:
         raise ValueError(EXPECTED)
     number = int(found[1]) * _UNITS[found[2]]
+    if number == 0:
+        raise ValueError(EXPECTED)  # "0d" may be meant as "keep nothing" or as "no limit"
     if number > MAX_DAYS:
         raise ValueError(f"{EXPECTED}; at most {MAX_DAYS}d")
     return number

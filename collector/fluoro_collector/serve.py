@@ -26,7 +26,7 @@ from fluoro_collector.receivers.room import Room
 from fluoro_collector.receivers.take import Taker
 from fluoro_collector.receivers.udp import UdpDoor
 from fluoro_collector.receivers.web import WebServer, build_app
-from fluoro_collector.rollup import SETTLE_S, Rollup
+from fluoro_collector.rollup import PERIODS_EVERY_S, SETTLE_S, Rollup
 from fluoro_collector.sampling.targets import SHARE_S, Sampling
 from fluoro_collector.settings import Settings
 from fluoro_collector.state import State
@@ -60,7 +60,7 @@ async def _serve(settings: Settings, ports: Ports) -> int:
         # After the engine is loaded: whatever handlers it may have installed, ours win.
         stop = _on_signals()
         counters = Counters()
-        rollup = Rollup(store.engine, settle_s=SETTLE_S)
+        rollup = Rollup(store.engine, settle_s=SETTLE_S, periods_every_s=PERIODS_EVERY_S)
         await stack.enter_async_context(_rolling_up(rollup, counters, settings.rollup_interval))
         retention = Retention(store.engine, settings.retention_days, settings.retention_error_days)
         await stack.enter_async_context(periodic("retention", retention.run_once, RETENTION_S))

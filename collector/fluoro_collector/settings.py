@@ -27,7 +27,10 @@ class Settings:
 
     data: Path = _setting(Path("fluoro-data"), "directory of the embedded ClickHouse; made when missing", "DIR")  # noqa: RUF009 - a frozen default
     store: str = _setting(
-        "", "a ClickHouse server instead of the embedded one: clickhouse://user:password@host:9000/database", "URL"
+        "",
+        "a ClickHouse server instead of the embedded one: clickhouse://user:password@host:9000/database; "
+        "more hosts after commas, ?cluster=NAME for replicated tables",
+        "URL",
     )
     host: str = _setting("127.0.0.1", "address all doors listen on", "ADDRESS")
     http_port: int = _setting(

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def command(name: str, run: Callable[[Engine, argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[store])
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, refusing=sub)
         return sub
 
     command("check", _check, "see whether the store is fit, and what to do when it is not")
@@ -116,6 +116,7 @@ def _main(args: argparse.Namespace) -> int:
     if args.data is not None and args.store is None:
         environ.pop(variable("store"), None)  # a directory on the command line is meant
     settings = load({"data": args.data, "store": args.store}, environ)
+    _refuse_mistakes(args)
     if not settings.store and not settings.data.is_dir():
         if args.action == "migrate" and args.dry_run:
             _print_statements(migrate.statements(None))
@@ -130,6 +131,20 @@ def _main(args: argparse.Namespace) -> int:
     with closing(open_engine(settings.store or str(settings.data), create=not reads_only)) as engine:
         code: int = args.run(engine, args)
     return code
+
+
+def _refuse_mistakes(args: argparse.Namespace) -> None:
+    """What is wrong with the command itself is told before a store is opened, made, or found to be in use."""
+    for text in getattr(args, "ids", ()):
+        _trace_id(text)
+    if "first" in args:
+        _range(args)
+    for option in ("annotation", "value", "replace"):
+        _utf8(f"--{option}", getattr(args, option, None))
+    if args.action == "import":
+        from fluoro_collector.store.transfer import read_manifest
+
+        read_manifest(Path(args.directory))
 
 
 def _check(engine: Engine, _args: argparse.Namespace) -> int:
@@ -171,9 +186,8 @@ def _export(engine: Engine, args: argparse.Namespace) -> int:
 
 
 def _import(engine: Engine, args: argparse.Namespace) -> int:
-    from fluoro_collector.store.transfer import import_, read_manifest
+    from fluoro_collector.store.transfer import import_
 
-    read_manifest(Path(args.directory))  # before anything is created
     migrate.migrate(engine)
     done = import_(engine, Path(args.directory), _Progress("read"), again=args.again)
     _roll_up(engine, done.minutes)
@@ -245,6 +259,14 @@ def _trace_id(text: str) -> bytes:
             f"{text[:100]!r} is no trace id; write 1-65f0c2a1-0123456789abcdef01234567 or its 32 hexadecimal digits"
         )
     return bytes.fromhex(found[1] + found[2])
+
+
+def _utf8(option: str, text: str | None) -> None:
+    """Bytes of a command line that are no UTF-8 arrive as lone surrogates."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{option} is not UTF-8") from None
 
 
 class _Progress:

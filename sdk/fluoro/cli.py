@@ -144,7 +144,8 @@ def _main(arguments: list[str]) -> int:
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         # Told by the command itself: its usage has what was meant.
-        commands.choices.get(args.command, parser).error(f"unknown argument: {' '.join(unknown)}")
+        below = getattr(args, "refusing", None)  # the command of a command
+        (below or commands.choices.get(args.command, parser)).error(f"unknown argument: {' '.join(unknown)}")
     if args.command is None:
         parser.print_help()
         return 0

@@ -50,6 +50,7 @@ def test_every_setting_has_a_variable_and_a_help_text(each) -> None:
         ({"FLUORO_ROLLUP_INTERVAL": "0"}, "--rollup-interval is 0.0"),
         ({"FLUORO_STOP_TIMEOUT": "nan"}, "--stop-timeout is nan"),
         ({"FLUORO_STORE": "postgres://secret@db"}, "--store must start with clickhouse://"),
+        ({"FLUORO_RETENTION": "0d"}, "--retention is '0d'; write days or weeks, as in 30d or 8w, or forever"),
         ({"FLUORO_RETENTION": "12h"}, "--retention is '12h'; write days or weeks, as in 30d or 8w, or forever"),
         ({"FLUORO_RETENTION_ERRORS": "7d"}, "--retention-errors is 7d, shorter than --retention 30d"),
         ({"FLUORO_INSECURE": "maybe"}, "write true or false"),

@@ -12,6 +12,7 @@ import pytest
 
 from collector_process import environment, start_collector
 from contracts.segments import RESOURCE, full_segment
+from fluoro import cli
 from fluoro_collector import store_cli
 from fluoro_collector.store.store import Store, open_engine
 
@@ -114,14 +115,21 @@ def test_traces_and_values_are_taken_back(run: Run, tmp_path: Path, capsys: pyte
         (["export", "--out", "x", "--from", "soon"], "'soon' is no time"),
         (["export", "--out", "x", "--from", "1900-01-01"], "out of range"),
         (["redact", "--annotation", "k", "--from", "2026-02-01", "--to", "2026-01-01"], "is not before"),
+        (["redact", "--annotation", "\udcff"], "--annotation is not UTF-8"),
+        (["redact", "--annotation", "k", "--value", "\udcff"], "--value is not UTF-8"),
     ],
 )
 def test_a_mistake_ends_with_2(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
 ) -> None:
-    (tmp_path / "data").mkdir()
-    assert run(*arguments, "--data", str(tmp_path / "data")) == 2
+    assert run(*arguments, "--data", str(tmp_path / "data")) == 2  # told first, also when there is no store
     assert says in capsys.readouterr().err
+
+
+def test_an_import_of_nothing_makes_no_store(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("import", "--data", str(tmp_path / "data"), str(tmp_path / "nowhere")) == 1
+    assert "no manifest.json" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_store_is_named_as_for_serve(
@@ -150,6 +158,15 @@ def test_a_store_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         owner = f"another collector owns {tmp_path / 'data'} (pid {collector.process.pid})"
         assert process.stderr == f"fluoro store: {owner}: stop it, or give --data another directory\n"
         assert process.stdout == ""
+
+
+def test_a_mistyped_option_is_told_with_the_usage_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["store", "export", "--frm", "2026-01-01", "--out", "x"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "usage: fluoro store export" in said
+    assert "--from TIME" in said
 
 
 def test_the_help_teaches() -> None:

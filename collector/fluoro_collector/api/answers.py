@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from fluoro_collector.query.search.cursor import CursorError
 from fluoro_collector.query.sets.top_values import FacetError
 from fluoro_collector.store.engine import StoreBusy, StoreError
 
+from .openapi import query_parameters
 from .readers import MAX_SECONDS, is_timeout
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
 
     async def guard(request: Request) -> Response:
         try:
+            _refuse_unknown(request)
             return await handler(request)
         except BadRequest as bad:
             return error(400, "bad_request", str(bad))
@@ -75,6 +78,20 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
     return guard
 
 
+def _refuse_unknown(request: Request) -> None:
+    """A parameter that the route does not have, or has once, is a mistake: ignoring `fliter=` would answer another question."""
+    known = query_parameters(request.scope["route"].path)
+    for name in request.query_params:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            there = f"this route has {', '.join(known)}" if known else "this route has none"
+            raise BadRequest(
+                f"there is no parameter {name[:100]!r}{f', did you mean {near[0]}?' if near else ''}; {there}"
+            )
+        if not known[name] and len(request.query_params.getlist(name)) > 1:
+            raise BadRequest(f"{name} is given more than once")
+
+
 def time_range(request: Request, prefix: str = "") -> tuple[float, float]:
     """`start` and `end`, epoch seconds, start < end; with a prefix `base_start` and `base_end`."""
     start, end = seconds(request, f"{prefix}start"), seconds(request, f"{prefix}end")
@@ -92,7 +109,10 @@ def seconds(request: Request, name: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= LATEST:
-        raise BadRequest(f"{name} must be a time in epoch seconds, got {text!r}")
+        if not text:
+            raise BadRequest(f"{name} is missing; it is a time in epoch seconds, as `date +%s` prints")
+        unit = "; that looks like milliseconds" if 0 <= value / 1000 <= LATEST else ""
+        raise BadRequest(f"{name} must be a time in epoch seconds, got {text[:100]!r}{unit}")
     return value
 
 

@@ -45,7 +45,7 @@ from .answers import (
     time_range,
     whole,
 )
-from .openapi import GroupList, SqlQuestion, document
+from .openapi import OPERATIONS, GroupList, SqlQuestion, document
 from .readers import Readers, TimedEngine
 from .streamed import streamed
 
@@ -117,8 +117,11 @@ def routes(state: State, readers: Readers) -> list[BaseRoute]:
     async def histogram(request: Request) -> Response:
         start, end = time_range(request)
         of = cast("histograms.Of", one_of(request, "of", ("responsetime", "duration")))
+        of_node, of_edge = node(request), edge(request)
+        if of_node and of_edge:
+            raise BadRequest("ask for a node or for an edge")
         element = ""
-        if node(request) or edge(request):
+        if of_node or of_edge:
             element = request.query_params.get("node", "") or request.query_params.get("edge", "")
         if not element:
             return await ask(
@@ -209,7 +212,7 @@ def routes(state: State, readers: Readers) -> list[BaseRoute]:
         return await ask(
             request,
             lambda: view.health(group, start, end, every),
-            "there is no such group; /api/groups lists them",
+            f"there is no group {group[:100]!r}; /api/groups lists them",
         )
 
     async def insights(request: Request) -> Response:
@@ -236,6 +239,12 @@ def routes(state: State, readers: Readers) -> list[BaseRoute]:
         return answer(document())
 
     async def unknown(request: Request) -> Response:
+        taken = [each.method.upper() for each in OPERATIONS if each.path == request.url.path]
+        if taken:
+            said = (
+                f"{request.url.path} takes {' and '.join(taken)}, not {request.method}; /api/openapi.json describes it"
+            )
+            return error(405, "wrong_method", said)
         return error(404, "not_found", f"there is no {request.url.path}; /api/openapi.json describes what there is")
 
     return [
@@ -255,7 +264,7 @@ def routes(state: State, readers: Readers) -> list[BaseRoute]:
         Route("/api/sql", guarded(sql), methods=["POST"]),
         Route("/api/status", guarded(status)),
         Route("/api/openapi.json", openapi),
-        Route("/api/{rest:path}", unknown),
+        Route("/api/{rest:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 

@@ -25,7 +25,8 @@ td{{padding:.1rem 1rem .1rem 0}}</style>
 <p>This is the collector's port: it takes traces and answers queries. The service map is in the dashboard:
 start it with <code>fluoro dashboard</code> and open <a href="http://127.0.0.1:8501">http://127.0.0.1:8501</a>.</p>
 <table>{doors}</table>
-<p><a href="/readyz">readyz</a> · <a href="/metrics">metrics</a> · <a href="/api/status">status</a></p>
+<p><a href="/readyz">readyz</a> · <a href="/metrics">metrics</a> · <a href="/api/status">status</a> ·
+<a href="/api/openapi.json">query API</a></p>
 """
 
 

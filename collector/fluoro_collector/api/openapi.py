@@ -171,7 +171,10 @@ OPERATIONS = (
         Comparison,
         (
             *_RANGE,
-            *_FILTER,
+            Parameter(
+                "filter", _TEXT, "X-Ray filter expression; without one failing and slow traces (the answer says which)"
+            ),
+            _FILTER[1],
             Parameter("base", _TEXT, "filter expression; without one all other traces of the range"),
             Parameter("limit", _whole(1, 1000, 50), "values"),
         ),
@@ -222,7 +225,8 @@ OPERATIONS = (
     ),
     Operation(
         "/api/insights",
-        "Services whose faults left the band, with root cause, impact and events; active at some time in a range, newest first",
+        "Services whose faults left the band, with root cause, impact and events; active at some time in a range, newest first. Only of "
+        "groups whose `insights` are switched on (/api/groups), with UpdateGroup of the X-Ray API",
         InsightList,
         (
             *_RANGE,
@@ -234,13 +238,28 @@ OPERATIONS = (
     ),
     Operation(
         "/api/sql",
-        "One SELECT over the tables of the store, read only and limited; ask for FINAL to count copies of a row once",
+        "One SELECT over the tables of the store, read only and limited; ask for FINAL to count copies of a row once. Columns and types of "
+        "a table: SELECT * FROM traces LIMIT 0; a table that is not there is answered with the names of all",
         SqlAnswer,
         method="post",
         body=SqlQuestion,
     ),
     Operation("/api/status", "What is stored, and the ledger of each door", Status),
 )
+
+
+@cache
+def query_parameters(path: str) -> dict[str, bool]:
+    """Name → may be repeated, of each query parameter that the route `path` has."""
+    return {
+        p.name: p.schema.get("type") == "array"
+        for each in OPERATIONS
+        if each.path == path
+        for p in each.parameters
+        if p.place == "query"
+    }
+
+
 _FAILURES = {"400": "a parameter is wrong", "404": "not found", "503": "the store cannot answer now"}
 
 

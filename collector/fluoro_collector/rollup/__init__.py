@@ -4,7 +4,8 @@ A minute is always computed anew from all its de-duplicated segments and replace
 the run's version, and readers use only the rows of a minute's greatest version. So late data corrects the picture,
 duplicates count once, and a node that is gone (an inferred one whose callee reported late) leaves no trace. Each
 recomputed minute also gets a row with an empty key: it says which version is current even when nothing is left. Hours and
-days are added up anew in the same way, whenever something in them was replaced.
+days are added up anew in the same way, when something in them was replaced, but at most every five minutes: until then they
+are read in what they are made of.
 
 A new row can change other minutes of its trace: a late callee takes the inferred node away from its caller's minute. So
 a dirty minute makes all minutes dirty in which its new traces have rows (within `REACH`).
@@ -20,6 +21,6 @@ A crash in mid-run loses nothing: a new process finds minutes with rows younger 
 than what is in them.
 """
 
-from .job import LIVE_ROWS, SETTLE_S, Rollup
+from .job import LIVE_ROWS, PERIODS_EVERY_S, SETTLE_S, Rollup
 
-__all__ = ["LIVE_ROWS", "SETTLE_S", "Rollup"]
+__all__ = ["LIVE_ROWS", "PERIODS_EVERY_S", "SETTLE_S", "Rollup"]

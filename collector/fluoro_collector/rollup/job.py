@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from .versions import next_version
 
 REACH = 3600  # seconds around a minute in which its traces are looked at; as in observations.sql
 CHUNK_ROWS = 200_000  # segments computed in one statement: bounds its memory
-CHUNK_MINUTES = 120
+CHUNK_SECONDS = 8 * 3600  # from its first minute to its last: what it reads is bounded too
 LIVE_ROWS = 200_000  # segments in the dirty minutes of one question; more wait for the next run
 # A row gets `received` before its insert is committed, and clocks of several collectors differ.
 MARGIN_MS = 300_000
@@ -30,8 +31,9 @@ RESTART_MARGIN_MS = 3_600_000
 # OpenTelemetry SDKs send every 5 s, ours every 0.25 s; a lost second is sent again.
 SETTLE_S = 10.0
 
+PERIODS_EVERY_S = 300.0  # meanwhile, an hour or a day that changed is read in what is below it
 COMPLETIONS_EVERY_S = 300.0  # an hour's completions are computed again after this at the earliest
-COMPLETIONS_PER_RUN = 4  # hours; the newest first, more wait for the next run
+COMPLETIONS_PER_RUN = 2  # hours; the newest first, more wait for the next run
 
 _PERIODS = (HOURS, DAYS)  # each is added up from the one before
 
@@ -45,19 +47,27 @@ class _Report(NamedTuple):
 
 
 class Rollup:
-    """Thread-safe. `touched` never blocks on the engine; `run_once` and `dirty` do."""
+    """Thread-safe. `touched` never blocks on the engine; `run_once` and `dirty` do.
 
-    def __init__(self, engine: Engine, *, settle_s: float = 0, live_rows: int = LIVE_ROWS) -> None:
+    `periods_every_s`: hours and days are added up again after this at the earliest.
+    """
+
+    def __init__(
+        self, engine: Engine, *, settle_s: float = 0, live_rows: int = LIVE_ROWS, periods_every_s: float = 0
+    ) -> None:
         self._engine = engine
         self._settle_s = settle_s
         self._live_rows = live_rows
+        self._periods_every_s = periods_every_s
         self._memo = Memo()
         self._lock = threading.Lock()
         self._running = threading.Lock()
         self._looking_up = threading.Lock()
         self._touched: dict[int, _Report] = {}
         self._stale: dict[Level, set[int]] = {level: set() for level in _PERIODS}
-        self._to_complete: set[int] = set()  # hours; only a run looks at these two
+        # Only a run looks at these three.
+        self._periods_at = -math.inf  # monotonic time
+        self._to_complete: set[int] = set()  # hours
         self._completed: dict[int, float] = {}  # hour → monotonic time
         self._serial = 0
         self._unsettled: deque[tuple[float, int]] = deque()  # monotonic time and serial of the last commits
@@ -87,8 +97,7 @@ class Rollup:
             with self._lock:
                 touched = {minute: report for minute, report in self._touched.items() if report.last <= settled}
             minutes = self._replace_touched(touched) if touched else []
-            for level in _PERIODS:
-                self._replace_stale(level)
+            self._replace_stale()
             self._to_complete |= starts(minutes, HOURS)
             self._complete()
             return len(minutes)
@@ -115,14 +124,23 @@ class Rollup:
     def _replace(self, minutes: list[int], version: int) -> None:
         replace_minutes(self._engine, minutes, version)
 
-    def _replace_stale(self, level: Level) -> None:
-        with self._lock:
-            stale = set(self._stale[level])
-        if stale:
-            replace_periods(self._engine, level, stale)
+    def _replace_stale(self) -> None:
+        """Add up what is stale, unless that was done lately: done with every run it would be half of a small one."""
+        now = time.monotonic()
+        if now - self._periods_at < self._periods_every_s:
+            return
+        done = False
+        for level in _PERIODS:
             with self._lock:
-                self._stale[level] -= stale
-                self._version += 1
+                stale = set(self._stale[level])
+            if stale:
+                replace_periods(self._engine, level, stale)
+                done = True
+                with self._lock:
+                    self._stale[level] -= stale
+                    self._version += 1
+        if done:
+            self._periods_at = now
 
     def _complete(self) -> None:
         now = time.monotonic()
@@ -143,7 +161,9 @@ class Rollup:
             self._settle(time.monotonic())
             touched = sorted(m for m in self._touched if first - REACH <= m < last + REACH)
             state, version = (self._serial, self._settled_serial), self._version
-            hours, days = ([each for each in self._stale[level] if first <= each < last] for level in _PERIODS)
+            hours, days = (
+                [each for each in self._stale[level] | self._young(level) if first <= each < last] for level in _PERIODS
+            )
         rows = self._memo.get(("dirty", version, state, *touched), lambda: self._rows(self._widen(touched)))
         minutes: list[int] = []
         total = 0
@@ -154,6 +174,13 @@ class Rollup:
                     break
                 minutes.append(minute)
         return Live(minutes[::-1], settled_ms, self._memo, state, version, hours, days)
+
+    def _young(self, level: Level) -> set[int]:
+        """Periods that another collector may not have added up yet, or not to their end."""
+        if not self._periods_every_s:
+            return set()
+        now = int(time.time())
+        return starts((now - 2 * int(self._periods_every_s), now), level)
 
     def _settle(self, now: float) -> None:
         """Note which commits are settled. Under the lock."""
@@ -199,14 +226,14 @@ class Rollup:
         return rows
 
     def _chunks(self, minutes: list[int]) -> Iterator[list[int]]:
-        """Runs of neighbouring minutes with at most CHUNK_ROWS segments (or one minute)."""
+        """Runs of neighbouring minutes with at most CHUNK_ROWS segments (or one minute), each within CHUNK_SECONDS."""
         rows = self._rows(minutes)
         for group in _neighbours(minutes):
             chunk: list[int] = []
             size = 0
             for minute in group:
                 more = rows[minute]
-                if chunk and (size + more > CHUNK_ROWS or len(chunk) >= CHUNK_MINUTES):
+                if chunk and (size + more > CHUNK_ROWS or minute - chunk[0] >= CHUNK_SECONDS):
                     yield chunk
                     chunk, size = [], 0
                 chunk.append(minute)

@@ -18,8 +18,6 @@ FIGURES = {
     "fault": "UInt64",
     "total": "UInt64",
     "total_time": "UInt64",
-    "min_time": "UInt64",
-    "max_time": "UInt64",
     "histogram": "Map(UInt8, UInt64)",
 }
 NODE_KEY = {"environment": LOW, "name": LOW, "type": LOW}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Of the machine's memory, for one statement. The engine limits all of them together by itself.
 MAX_MEMORY_SHARE = 0.5
+_NAMES_KEPT = 256
 
 
 def insert_block(connection: Any, statement: str, structure: Mapping[str, str], block: bytes) -> None:
@@ -113,6 +114,7 @@ class Embedded:
         self._lock = threading.Lock()
         self._idle: list[Any] = []
         self._closed = False
+        self._names: dict[str, list[str]] = {}  # columns by statement: planning a large one again costs 100 ms
         with _standard_error() as said:
             try:
                 self._idle.append(self._connect(str(self.directory)))
@@ -133,11 +135,17 @@ class Embedded:
             if data:
                 return native_block.decode(data)
             # An answer without rows comes without a header.
-            try:
-                header = connection.query(f"DESCRIBE TABLE ({sql})", "Native", params=texts).bytes()
-            except RuntimeError:
-                return {}  # not a SELECT
-            return {name: [] for name in native_block.decode(header)["name"]}
+            names = self._names.get(sql)
+            if names is None:
+                try:
+                    header = connection.query(f"DESCRIBE TABLE ({sql})", "Native", params=texts).bytes()
+                except RuntimeError:
+                    return {}  # not a SELECT
+                names = native_block.decode(header)["name"]
+                if len(self._names) >= _NAMES_KEPT:
+                    self._names.clear()
+                self._names[sql] = names
+            return {name: [] for name in names}
 
     def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
         texts = {name: serialize(value) for name, value in params.items()} if params else {}

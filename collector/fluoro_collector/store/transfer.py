@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -32,6 +33,11 @@ DAY_S = 86_400
 _TABLES = ("segments", "resources", "configuration")
 _COMPUTED = frozenset({"ALIAS", "EPHEMERAL", "MATERIALIZED"})
 MAX_MANIFEST_BYTES = 256 << 20
+# What `export` names; the engine would take other signs of a path for a pattern of many files.
+_FILE = re.compile(r"[a-z]+(/[0-9-]+)?/[0-9]+\.parquet", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
+# Columns without which a row would be another one; others may have come later.
+_NEEDED = {"segments": {"trace_id", "id", "start"}, "resources": {"id"}, "configuration": {"kind", "name"}}
 
 # (done, total) rows; called after each file.
 Progress = Callable[[int, int], None]
@@ -166,15 +172,20 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of an export, checked. Raises StoreError."""
     path = directory / MANIFEST
     try:
+        if path.exists() and not path.is_file():
+            raise StoreError(f"{path} is no file")  # reading a pipe would wait for ever
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise StoreError(f"{path} is too large for a manifest")
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        given = {table: dict(columns) for table, columns in manifest["columns"].items()}
-        files = [(str(each["file"]), str(each["table"]), int(each["rows"])) for each in manifest["files"]]
+        given = {str(table): dict(columns) for table, columns in manifest["columns"].items()}
+        files = [
+            {"file": str(each["file"]), "table": str(each["table"]), "rows": int(each["rows"])}
+            for each in manifest["files"]
+        ]
         version, schema, id_ = int(manifest["format"]), int(manifest["schema"]), str(manifest["id"])
     except FileNotFoundError:
         raise StoreError(f"{directory} is no export: it has no {MANIFEST}") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
     newest = max(migrate.files())
     if version > FORMAT or schema > newest:
@@ -182,13 +193,23 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"{directory} was written with schema {schema:04d}, this fluoro knows {newest:04d}: import it with a version "
             "that is at least as new (pip install --upgrade fluoro)"
         )
-    if not id_.isalnum() or set(given) - set(_TABLES) or any(table not in given for _, table, _ in files):
+    if not _ID.fullmatch(id_) or set(given) - set(_TABLES) or any(each["table"] not in given for each in files):
         raise StoreError(f"{path} names tables that no export has")
-    for name, _, _ in files:
+    lacking = sorted(f"{table}.{name}" for table, columns in given.items() for name in _NEEDED[table] - columns.keys())
+    if lacking:
+        raise StoreError(f"{path} lacks columns that every export has: {', '.join(lacking)}")
+    names = [each["file"] for each in files]
+    for name in names:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts:
-            raise StoreError(f"{path} names a file outside of the export: {name[:100]}")
-    return {**manifest, "columns": given, "id": id_}
+            raise StoreError(f"{path} names a file outside of the export: {name[:100]!r}")
+        if not _FILE.fullmatch(name):
+            raise StoreError(f"{path} names a file as no export does: {name[:100]!r}")
+        if not (directory / name).is_file():
+            raise StoreError(f"{directory} is not whole: {name[:100]} is missing")
+    if len(set(names)) < len(names):
+        raise StoreError(f"{path} names a file twice")
+    return {**manifest, "columns": given, "files": files, "id": id_}
 
 
 @contextmanager

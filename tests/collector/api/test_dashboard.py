@@ -21,7 +21,7 @@ SECOND = 1_000_000_000
 
 
 def get(server: Server, path: str, **params: Any) -> tuple[int, Any]:
-    url = f"{server.url}{path}?{urllib.parse.urlencode(params)}"
+    url = f"{server.url}{path}{'?' if params else ''}{urllib.parse.urlencode(params, doseq=True)}"
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, json.load(answer)
@@ -245,11 +245,51 @@ def test_the_service_graph_of_chosen_traces(filled: Server, start: int) -> None:
     assert (failing["start"], failing["end"]) == (start, start + 60)
     listed = get(filled, "/api/traces", **range_)[1]["traces"]
     chosen = urllib.parse.urlencode([("trace", listed[0]["id"]), ("trace", listed[1]["id"])])
-    status, graph = get(filled, f"/api/service-graph?{chosen}&x=")
+    status, graph = get(filled, f"/api/service-graph?{chosen}")
     assert status == 200
     assert {node["id"]: node["total"] for node in graph["nodes"]} == {"web|": 2, "web|client": 0, "pay|remote": 2}
     many = urllib.parse.urlencode([("trace", f"{number:032x}") for number in range(MAX_IDS + 1)])
-    assert get(filled, f"/api/service-graph?{many}&x=")[0] == 400
+    assert get(filled, f"/api/service-graph?{many}")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "says"),
+    [
+        ("/api/service-graph", {"fliter": "fault"}, "there is no parameter 'fliter', did you mean filter?"),
+        ("/api/time-series", {"filter": "fault"}, "this route has start, end, period, node, edge"),
+        ("/api/groups", {"start": 1}, "this route has none"),
+        ("/api/traces", {"filter": ["fault", "ok"]}, "filter is given more than once"),
+        ("/api/histogram", {"node": "a|", "edge": "a|->b|"}, "ask for a node or for an edge"),
+    ],
+)
+def test_a_parameter_that_would_not_count_is_refused(
+    server: Server, path: str, asked: dict[str, Any], says: str
+) -> None:
+    range_ = {} if path == "/api/groups" else {"start": 0, "end": 60}
+    status, wrong = get(server, path, **range_, **asked)
+    assert (status, wrong["error"]["code"]) == (400, "bad_request")
+    assert says in wrong["error"]["message"]
+
+
+def test_a_wrong_method_is_told_the_right_one(server: Server) -> None:
+    status, wrong = get(server, "/api/sql")
+    assert status == 405
+    assert "/api/sql takes POST, not GET" in wrong["error"]["message"]
+    assert "takes GET, not POST" in post(server, "/api/traces", {})[1]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"end": 60}, "start is missing"),
+        ({"start": "yesterday", "end": 60}, "got 'yesterday'"),
+        ({"start": 0, "end": 1_800_000_000_000}, "looks like milliseconds"),
+    ],
+)
+def test_a_time_that_cannot_be_read_says_why(server: Server, asked: dict[str, Any], says: str) -> None:
+    status, wrong = get(server, "/api/traces", **asked)
+    assert status == 400
+    assert says in wrong["error"]["message"]
 
 
 def test_groups_choose_traces(filled: Server, start: int) -> None:

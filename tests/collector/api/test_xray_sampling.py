@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from fluoro_collector.api.readers import THREADS
 from query_server import Server
 
 CLIENT = "0123456789abcdef01234567"
@@ -247,3 +250,24 @@ def test_what_other_clients_send(running: Server, api: Any) -> None:
     assert isinstance(answer["LastRuleModification"], (int, float))
     [summary] = api.get_sampling_statistic_summaries()["SamplingStatisticSummaries"]
     assert summary["SampledCount"] == 5
+
+
+def test_slow_questions_do_not_hold_up_sampling(running: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, gate = threading.Semaphore(0), threading.Event()
+
+    def slow() -> None:
+        begun.release()
+        assert gate.wait(30)
+
+    monkeypatch.setattr(running.state.rollup, "_look_up", slow)  # part of any look at the map
+    graph = json.dumps({"StartTime": time.time() - 60, "EndTime": time.time()}).encode()
+    with ThreadPoolExecutor(THREADS) as people:
+        looks = [people.submit(post, running, "/ServiceGraph", graph) for _ in range(THREADS)]
+        try:
+            assert all(begun.acquire(timeout=30) for _ in looks)
+            data = json.dumps({"SamplingStatisticsDocuments": [report("Default")]}).encode()
+            assert len(post(running, "/SamplingTargets", data)["SamplingTargetDocuments"]) == 1
+            assert len(post(running, "/GetSamplingRules", b"")["SamplingRuleRecords"]) == 1
+        finally:
+            gate.set()
+        assert [look.result()["Services"] for look in looks] == [[]] * THREADS

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fluoro_collector.rollup import job
 from fluoro_collector.store.store import Store
 from query_store import empty, open_store
 
@@ -17,3 +18,9 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture
 def store(opened: Store) -> Store:
     return empty(opened)
+
+
+@pytest.fixture
+def no_completions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs compute none: a fifth of a small run, which has tests of its own."""
+    monkeypatch.setattr(job, "COMPLETIONS_PER_RUN", 0)

@@ -27,6 +27,12 @@ def some_row(row: str, indexed: str = "") -> str:
     )
 
 
+def or_live(found: str) -> str:
+    """Or the searcher has found the term in a live trace."""
+    live = "toUnixTimestamp(minute) IN {minutes:Array(UInt32)} AND trace_id IN {live0:Array(FixedString(16))}"
+    return f"({found} OR ({live}))"
+
+
 SNAPSHOTS: dict[str, tuple[str, dict[str, Any]]] = {
     "fault": ("(fault)", {}),
     "fault = false": ("(NOT (fault))", {}),
@@ -39,6 +45,7 @@ SNAPSHOTS: dict[str, tuple[str, dict[str, Any]]] = {
     "http.status": ("(http_status != 0)", {}),
     'http.url CONTAINS "/v1/"': ("(http_url != '' AND position(http_url, {filter0:String}) > 0)", {"filter0": "/v1/"}),
     'user BEGINSWITH "b"': ("(arrayExists(user -> startsWith(user, {filter0:String}), users))", {"filter0": "b"}),
+    'user = "bob"': ("has(users, {filter0:String})", {"filter0": "bob"}),
     'annotation.k = "v"': (
         some_row(
             f"(mapContains(annotations, {K}) AND annotations[{K}] = {V})", f"has(items, concat({K}, '=', {V})) AND "
@@ -71,24 +78,27 @@ SNAPSHOTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"filter0": "i-1"},
     ),
     'service("web")': (
-        (
-            "(arrayExists(node -> node.name = {filter0:String}, nodes)"
-            " OR arrayExists(edge -> edge.source_name = {filter1:String}, edges))"
+        or_live(
+            "arrayExists(node -> node.name = {filter0:String}, nodes)"
+            " OR arrayExists(edge -> edge.source_name = {filter1:String}, edges)"
         ),
         {"filter0": "web", "filter1": "web"},
     ),
     'service(id(name: "web", type: "client")) { fault }': (
-        (
-            "(arrayExists(edge -> (edge.source_name = {filter0:String} AND edge.source_type = {filter1:String}"
-            " AND bitAnd(edge.outcomes, 240) != 0), edges))"
+        or_live(
+            "arrayExists(edge -> (edge.source_name = {filter0:String} AND edge.source_type = {filter1:String}"
+            " AND bitAnd(edge.outcomes, 240) != 0), edges)"
         ),
         {"filter0": "web", "filter1": "client"},
     ),
-    "service() { error AND !throttle OR ok }": ("(arrayExists(node -> bitAnd(node.outcomes, 35) != 0, nodes))", {}),
+    "service() { error AND !throttle OR ok }": (
+        or_live("arrayExists(node -> bitAnd(node.outcomes, 35) != 0, nodes)"),
+        {},
+    ),
     'edge("a", id(type: "T")) { throttle = true }': (
-        (
-            "(arrayExists(edge -> (edge.source_name = {filter0:String} AND edge.target_type = {filter1:String}"
-            " AND bitAnd(edge.outcomes, 204) != 0), edges))"
+        or_live(
+            "arrayExists(edge -> (edge.source_name = {filter0:String} AND edge.target_type = {filter1:String}"
+            " AND bitAnd(edge.outcomes, 204) != 0), edges)"
         ),
         {"filter0": "a", "filter1": "T"},
     ),
@@ -104,7 +114,7 @@ def test_the_sql_of_a_term(text: str) -> None:
     condition, params = SNAPSHOTS[text]
     compiled = compile_filter(parse(text))
     assert compiled.condition == condition
-    assert compiled.params == params
+    assert compiled.params == params | ({"live0": []} if "live0" in condition else {})
     assert compiled.reads_segments == ("segments" in condition)
     assert compiled.graph == ("nodes" in condition or "edges" in condition)
     assert (compiled.causes, compiled.suspects) == ({}, None)
@@ -304,6 +314,27 @@ def test_root_causes_are_ids_and_suspects_are_all_that_could_match(text: str, co
     assert shown == condition
     assert compiled.suspects == suspects
     assert list(compiled.causes) == [f"causes{number}" for number in range(condition.count("CAUSE"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('annotation.k = "v"', ["01"]),
+        ('annotation.k = "v" AND fault AND annotation.n = 5', ["01", "23"]),
+        ('(annotation.k = "v" AND fault) OR annotation.b = true', ["01 OR 23"]),
+        ('annotation.k = "v" OR fault', []),
+        ('!annotation.k = "v"', []),
+        ('annotation.k != "v"', []),
+        ("annotation.n > 5", []),
+        ("annotation.k", []),
+        ('fault AND service("a") { http.status = 500 }', []),
+    ],
+)
+def test_terms_that_an_index_answers_are_told(text: str, rows: list[str]) -> None:
+    """Digits are parameters: the key's and the value's."""
+    found = [re.sub(r"toString\((.*?)\)", r"\1", row) for row in compile_filter(parse(text)).rows]
+    item = re.compile(r"has\(items, concat\(\{filter(\d):String\}, '=', \{filter(\d):\w+\}\)\)")
+    assert [item.sub(r"\1\2", row).strip("()") for row in found] == rows
 
 
 @pytest.mark.parametrize("hostile", ["' OR 1 = 1 --", "{filter0:String}", "\\", "x'); DROP TABLE segments"])

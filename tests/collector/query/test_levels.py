@@ -31,6 +31,8 @@ START = BASE // DAY * DAY
 SPREAD = 3 * DAY
 Row = tuple[Resource, Segment]
 
+pytestmark = pytest.mark.usefixtures("no_completions")
+
 
 def counts(item: Any) -> list[int]:
     return [item.ok, item.error, item.throttle, item.fault]
@@ -74,10 +76,9 @@ def a_range(rng: random.Random) -> tuple[int, int]:
     return first, first + rng.randrange(MINUTE, SPREAD) // MINUTE * MINUTE
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_any_range_of_any_delivery_is_that_of_brute_force(store: Store, seed: int) -> None:
-    rng = random.Random(seed)
-    rows = clusters(seed + 70)
+def test_any_range_of_any_delivery_is_that_of_brute_force(store: Store) -> None:
+    rng = random.Random(1)
+    rows = clusters(71)
     rng.shuffle(rows)
     cut = [0, len(rows) - 20, len(rows)]
     rollup = Rollup(store.engine)
@@ -137,9 +138,8 @@ def a_call(number: int) -> tuple[list[Row], list[Row]]:
     ]
 
 
-def test_a_run_that_breaks_off_anywhere_is_found_and_done_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_breaks_off_anywhere_is_found_and_done_again(store: Store) -> None:
     """Whichever of its inserts is the last, a new process or the old one answers rightly and finishes the work."""
-    monkeypatch.setattr(job, "COMPLETIONS_PER_RUN", 0)
     sent: list[Row] = []
     late: list[Row] = []
     whole = (START, START + DAY)
@@ -193,6 +193,50 @@ def test_hours_and_days_older_than_what_is_in_them_are_done_again(
     assert rollup.run_once() == 0
     assert len(cover(*whole, rollup.dirty(*whole))) == 1
     check(store.engine, rollup.dirty, *whole, Expected(early + late))
+
+
+def test_hours_and_days_wait_and_are_not_read_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changed again is added up after the interval; until then an answer is made of what is below."""
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    rollup = Rollup(store.engine, periods_every_s=300)
+    early, late = a_call(0)
+    whole = (START, START + DAY)
+
+    def levels() -> list[Any]:
+        return [level for level, _ in cover(*whole, rollup.dirty(*whole))]
+
+    send(store, rollup, early)
+    rollup.run_once()
+    assert levels() == [DAYS]
+    send(store, rollup, late)
+    rollup.run_once()
+    assert levels() == [HOURS, MINUTES]
+    check(store.engine, rollup.dirty, *whole, Expected(early + late))
+    clock += 299
+    rollup.run_once()
+    assert levels() == [HOURS, MINUTES]
+    clock += 1
+    assert rollup.run_once() == 0
+    assert levels() == [DAYS]
+    check(store.engine, rollup.dirty, *whole, Expected(early + late))
+
+
+def test_an_hour_that_another_collector_is_still_filling_is_read_in_minutes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It adds the hour up at most every five minutes; who has not got its rows cannot know that it changed."""
+    one, other = (Rollup(store.engine, periods_every_s=300) for _ in range(2))
+    early, late = a_call(0)
+    whole = (START, START + DAY)
+    now = (START + 20 * HOUR + 90) * SECOND
+    other.run_once()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now / SECOND)
+    for batch in (early, late):
+        send(store, one, batch)
+        one.run_once()
+    check(store.engine, other.dirty, *whole, Expected(early + late))
 
 
 def test_of_two_collectors_the_one_that_knows_more_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

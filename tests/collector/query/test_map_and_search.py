@@ -13,8 +13,9 @@ from fluoro_collector.query.filter.compile import compile_filter
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.filter.tree import Comparison, Edge, Identity, Not, Service
 from fluoro_collector.query.graph.service_graph import node_id, service_graph
+from fluoro_collector.query.search.live_graph import live_params, searched_rows_sql
 from fluoro_collector.query.search.search import count, search
-from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
+from fluoro_collector.query.search.trace_rows import trace_rows_params
 from fluoro_collector.rollup import Rollup
 from fluoro_collector.store.store import Store
 from query_store import BASE, SECOND
@@ -51,7 +52,7 @@ def edge_link(source: Node, target: Node, outcome: str = "") -> str:
 
 
 def answers(store: Store, rollup: Rollup, texts: Iterable[str]) -> dict[str, set[bytes]]:
-    """What each filter finds, many in one statement."""
+    """What each filter finds, asked as a search does, many in one statement."""
     found: dict[str, set[bytes]] = {}
     first, last = int(START), int(END)
     live = rollup.dirty(first, last)
@@ -61,10 +62,11 @@ def answers(store: Store, rollup: Rollup, texts: Iterable[str]) -> dict[str, set
         for number, text in enumerate(chunk):
             compiled = compile_filter(parse(text))
             assert not compiled.reads_segments
-            renamed = re.sub(r"\{filter", f"{{of{number}_filter", compiled.condition)
-            params |= {f"of{number}_{name}": value for name, value in compiled.params.items()}
+            renamed = re.sub(r"\{(filter|live)", rf"{{of{number}_\1", compiled.condition)
+            own = compiled.params | live_params(store.engine, live, compiled)
+            params |= {f"of{number}_{name}": value for name, value in own.items()}
             columns.append(f"groupArrayIf(trace_id, {renamed}) AS found{number}")
-        rows = trace_rows_sql(graph=True, live=bool(live.minutes))
+        rows = searched_rows_sql(graph=True, live=bool(live.minutes))
         answer = store.engine.query(f"SELECT {', '.join(columns)} FROM {rows} AS t", params)
         for number, text in enumerate(chunk):
             listed = answer[f"found{number}"][0]

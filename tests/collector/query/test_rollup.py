@@ -18,6 +18,8 @@ from query_store import BASE, SECOND
 TRACE = BASE.to_bytes(4, "big") + b"t" * 12
 MINUTE = 60
 
+pytestmark = pytest.mark.usefixtures("no_completions")
+
 
 def at(second: int) -> int:
     return (BASE + second) * SECOND

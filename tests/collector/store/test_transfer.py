@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from contracts.segments import RESOURCE, START, full_segment
 from fluoro_collector.store import transfer
 from fluoro_collector.store.engine import StoreBusy, StoreError
 from fluoro_collector.store.store import Store
-from fluoro_collector.store.transfer import export, import_
+from fluoro_collector.store.transfer import export, import_, read_manifest
 
 DAY = 86_400 * 10**9
 LAST = (1 << 32) - 1
@@ -136,6 +137,7 @@ def test_a_directory_with_something_in_it_is_not_touched(embedded_store: Store, 
 
 def _damaged(what: str, manifest: dict[str, Any]) -> dict[str, Any]:
     file = manifest["files"][0]
+    segments = manifest["columns"]["segments"]
     changes: dict[str, dict[str, Any]] = {
         "newer schema": {"schema": 9999},
         "newer format": {"format": 2},
@@ -143,10 +145,17 @@ def _damaged(what: str, manifest: dict[str, Any]) -> dict[str, Any]:
         "outside": {"files": [{**file, "file": "../../etc/passwd"}]},
         "absolute": {"files": [{**file, "file": "/etc/passwd"}]},
         "unknown table": {"files": [{**file, "table": "system.users"}]},
-        "unknown column": {"columns": {**manifest["columns"], "segments": {"x`) SELECT 1 --": "UInt8"}}},
+        "unknown column": {"columns": {**manifest["columns"], "segments": {**segments, "x`) SELECT 1 --": "UInt8"}}},
         "another type": {"columns": {**manifest["columns"], "resources": {"id": "String"}}},
         "id": {"id": "a/b'"},
+        "long id": {"id": "a" * 1_000_000},
         "rows": {"files": [{**file, "rows": 10_000}]},
+        "endless rows": {"files": [{**file, "rows": float("inf")}]},
+        "pattern": {"files": [{**file, "file": "{segments/2026-01-01/000000.parquet,../x}"}]},
+        "surrogate": {"files": [{**file, "file": "\ud800"}]},
+        "missing": {"files": [{**file, "file": "segments/2026-01-01/999999.parquet"}]},
+        "twice": {"files": [file, file]},
+        "no key": {"columns": {**manifest["columns"], "segments": {"id": segments["id"]}}},
     }
     return {**manifest, **changes[what]}
 
@@ -163,7 +172,14 @@ def _damaged(what: str, manifest: dict[str, Any]) -> dict[str, Any]:
         ("unknown column", "this version lacks"),
         ("another type", "this version lacks"),
         ("id", "no export has"),
+        ("long id", "no export has"),
         ("rows", "is damaged"),
+        ("endless rows", "cannot be read"),
+        ("pattern", "as no export does"),
+        ("surrogate", "as no export does"),
+        ("missing", "is not whole"),
+        ("twice", "a file twice"),
+        ("no key", "lacks columns that every export has: segments.start, segments.trace_id"),
     ],
 )
 def test_what_is_no_export_is_refused(embedded_store: Store, tmp_path: Path, what: str, says: str) -> None:
@@ -175,6 +191,35 @@ def test_what_is_no_export_is_refused(embedded_store: Store, tmp_path: Path, wha
     with pytest.raises(StoreError, match=says):
         import_(embedded_store.engine, tmp_path / "out", quiet)
     assert embedded_store.count() == 0
+
+
+def test_numbers_that_are_written_as_text_are_read(embedded_store: Store, tmp_path: Path) -> None:
+    fill(embedded_store, 1)
+    export(embedded_store.engine, tmp_path / "out", 0, LAST, quiet)
+    forget(embedded_store)
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace('"rows": 1', '"rows": "1"'))
+    assert import_(embedded_store.engine, tmp_path / "out", quiet).rows == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "null", '"x"'])
+def test_any_json_may_be_a_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_manifest(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(embedded_store: Store, tmp_path: Path) -> None:
+    fill(embedded_store, 1)
+    export(embedded_store.engine, tmp_path / "out", 0, LAST, quiet)
+    [file] = (tmp_path / "out" / "segments").rglob("*.parquet")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(StoreError, match="is not whole"):
+        read_manifest(tmp_path / "out")
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(StoreError, match="is no file"):
+        read_manifest(tmp_path)
 
 
 def test_a_directory_without_a_manifest_is_no_export(embedded_store: Store, tmp_path: Path) -> None:

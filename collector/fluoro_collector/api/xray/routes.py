@@ -37,6 +37,8 @@ DOOR = "xray-http"
 MAX_QUESTION_BYTES = 1 << 20
 LONGEST_GRAPH_S = 6 * 3600.0  # X-Ray's own limit
 LONGEST_SEARCH_S = 24 * 3600.0
+# What every SDK asks every 10 s, and is answered from memory: it must not wait behind what people ask.
+_SAMPLING = frozenset({"GetSamplingRules", "GetSamplingTargets"})
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -52,6 +54,7 @@ def routes(
     """Call it on the running loop. `longest_graph` and `longest_search`: greatest time range of a question, in seconds."""
     engine = TimedEngine(state.store.engine)
     loop = asyncio.get_running_loop()
+    apart = Readers()
     shared = Shared(
         engine=engine,
         dirty=state.rollup.dirty,
@@ -70,13 +73,15 @@ def routes(
         return Response(msgspec.json.encode(await _put(state, taker, request)), media_type=JSON)
 
     def reader(name: str, operation: Operation) -> Handler:
+        pool = apart if name in _SAMPLING else readers
+
         def answer(data: bytes) -> bytes:
             return msgspec.json.encode(operation(shared, check(body_object(data), INPUTS[name])))
 
         async def read(request: Request) -> Response:
             data = await _short_body(request)
             # Decoded and encoded in the thread too: what is large must not hold up the loop.
-            return Response(await readers.run(request, lambda: answer(data)), media_type=JSON)
+            return Response(await pool.run(request, lambda: answer(data)), media_type=JSON)
 
         return read
 

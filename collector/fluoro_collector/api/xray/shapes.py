@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -11,6 +11,7 @@ from typing import Any, Union
 from .request import invalid
 
 _SHOWN = 60  # characters of a name in a message
+_LARGEST = sys.float_info.max  # JSON's whole numbers have no end, and become floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _number(value: Any, shape: Whole | Real | Time, name: str) -> Any:
             raise invalid(f"{name} must be a whole number")
         if not -(1 << (shape.bits - 1)) <= value < 1 << (shape.bits - 1):
             raise invalid(f"{name} is out of range")
-    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST:
         raise invalid(f"{name} must be {'a time in epoch seconds' if isinstance(shape, Time) else 'a number'}")
     if not isinstance(shape, Time):
         if shape.high is not None and value > shape.high:

@@ -14,6 +14,7 @@ from typing import Any
 from . import tree
 from .block_rows import IN_RANGE
 from .flags import flags_mask
+from .graph_terms import GraphTerm
 from .groups import Groups, expanded, no_groups
 from .node_requests import can_answer, node_traces
 from .observed_requests import edge_traces, ordered_traces
@@ -28,6 +29,11 @@ class Compiled:
     """`params` belong to both conditions; besides, `{from:Int64}` and `{reach:Int64}` bound the rows of the traces (epoch
     ns) where `reads_segments`. `graph`: the columns nodes and edges are used.
 
+    `rows`: conditions on a row, which an index answers; each is met by some row of every trace that matches.
+
+    `live`: name of a parameter, Array(FixedString(16)), and a term about nodes and edges. Traces of `{minutes}` with these
+    ids meet the term, whatever their columns say; the parameter is empty until someone fills it.
+
     `causes`: name of a parameter, Array(FixedString(16)), and the term whose matching ids it takes. `suspects` is met by
     all traces that could match whatever their root causes are; None without such terms.
     """
@@ -38,6 +44,8 @@ class Compiled:
     reads_segments: bool = False
     causes: dict[str, CauseTerm] = field(default_factory=dict)
     suspects: str | None = None
+    rows: tuple[str, ...] = ()
+    live: dict[str, GraphTerm] = field(default_factory=dict)
 
 
 EVERY_TRACE = Compiled("1", {})
@@ -56,7 +64,14 @@ def compile_filter(expression: tree.Expression, groups: Groups = no_groups) -> C
             every=True,
         )
     return Compiled(
-        condition, compiler.parameters.values, compiler.graph, compiler.reads_segments, compiler.causes, suspects
+        condition,
+        {**compiler.parameters.values, **{name: [] for name in compiler.live}},
+        compiler.graph,
+        compiler.reads_segments,
+        compiler.causes,
+        suspects,
+        compiler.rows(expression),
+        compiler.live,
     )
 
 
@@ -66,6 +81,8 @@ class _Compiler:
         self.graph = False
         self.reads_segments = False
         self.causes: dict[str, CauseTerm] = {}
+        self.live: dict[str, GraphTerm] = {}
+        self._items: dict[int, str] = {}
 
     def condition(self, expression: tree.Expression) -> str:
         if isinstance(expression, (tree.And, tree.Or)):
@@ -94,6 +111,16 @@ class _Compiler:
             return joined([column for kind in sorted(kinds) for column in columns[kind]], every=False)
         return "1"
 
+    def rows(self, expression: tree.Expression) -> tuple[str, ...]:
+        """`Compiled.rows`, after `condition`."""
+        if isinstance(expression, tree.And):
+            return tuple(row for part in expression.parts for row in self.rows(part))
+        if isinstance(expression, tree.Or):
+            parts = [self.rows(part) for part in expression.parts]
+            return (joined([rows[0] for rows in parts], every=False),) if all(parts) else ()
+        indexed = self._items.get(id(expression))
+        return () if indexed is None else (indexed,)
+
     def _keyword(self, comparison: tree.Comparison) -> str:
         keyword = comparison.keyword
         if keyword in _FLAGS:
@@ -106,6 +133,8 @@ class _Compiler:
             if not comparison.operator:
                 return "(notEmpty(users))"
             operand = self.parameters.add(comparison.value, "String")
+            if comparison.operator == "=":
+                return f"has(users, {operand})"  # which an index answers
             return f"(arrayExists(user -> {text_test('user', comparison.operator, operand)}, users))"
         return text_condition(_TEXTS[keyword], comparison, self.parameters)
 
@@ -136,7 +165,11 @@ class _Compiler:
             operand = self.parameters.add(value, "Float64")
             row = f"(mapContains(numbers, {key}) AND {number_test(f'numbers[{key}]', operator, operand)})"
             item = f"concat({key}, '=', toString({operand}))"
-        return self._some_row(row, f"has(items, {item})" if operator == "=" else "1")
+        if operator != "=":
+            return self._some_row(row)
+        indexed = f"has(items, {item})"
+        self._items[id(annotation)] = indexed
+        return self._some_row(row, indexed)
 
     def _service(self, service: tree.Service) -> str:
         """A node of the service map. A block is asked of the requests that the map counts for it (of a client: on its edges)."""
@@ -150,14 +183,14 @@ class _Compiler:
         outcomes = _outcomes(mask, service.block)
         if node.type == "client":
             tests = [*self._identity("edge.source_name", "edge.source_type", node), *outcomes("edge")]
-            return f"(arrayExists(edge -> {joined(tests, every=True)}, edges))"
+            return self._or_live(f"arrayExists(edge -> {joined(tests, every=True)}, edges)", service)
         tests = [*self._identity("node.name", "node.type", node), *outcomes("node")]
         found = f"arrayExists(node -> {joined(tests, every=True)}, nodes)"
         if service.block is not None:
-            return f"({found})"
+            return self._or_live(found, service)
         # Nodes that have no requests of their own: a queue whose producer is elsewhere, a script that only calls.
         sources = self._identity("edge.source_name", "edge.source_type", node)
-        return f"({found} OR arrayExists(edge -> {joined(sources, every=True)}, edges))"
+        return self._or_live(f"{found} OR arrayExists(edge -> {joined(sources, every=True)}, edges)", service)
 
     def _edge(self, edge: tree.Edge) -> str:
         """A call from one node to another, with the caller's figures. An account is asked of the node in the same trace."""
@@ -175,8 +208,14 @@ class _Compiler:
                 *self._identity("edge.target_name", "edge.target_type", edge.target),
                 *_outcomes(mask, edge.block)("edge"),
             ]
-            found = f"(arrayExists(edge -> {joined(tests, every=True)}, edges))"
+            found = self._or_live(f"arrayExists(edge -> {joined(tests, every=True)}, edges)", edge)
         return joined([found, *accounts], every=True)
+
+    def _or_live(self, found: str, term: GraphTerm) -> str:
+        """`found` by the columns of the trace, or one of the traces whose nodes and edges the searcher has looked at itself."""
+        name = f"live{len(self.live)}"
+        self.live[name] = term
+        return f"({found} OR (toUnixTimestamp(minute) IN {{minutes:Array(UInt32)}} AND trace_id IN {{{name}:Array(FixedString(16))}}))"
 
     def _identity(self, name: str, kind: str, node: tree.Identity) -> list[str]:
         tests = []

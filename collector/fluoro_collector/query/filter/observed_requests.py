@@ -108,7 +108,9 @@ def _subquery(condition: str, candidates: list[str], asked: _Observed) -> str:
     ordered = statement("places") if asked.ordered else "observed"
     return (
         # The start, a bit for each comparison, and nothing else that the map would count.
-        observations(f"(toUnixTimestamp64Nano(start), 0, 0, {asked.bits}, '')", f"{IN_RANGE} {with_some_row(candidates)}")
+        observations(
+            f"(toUnixTimestamp64Nano(start), 0, 0, {asked.bits}, '')", f"{IN_RANGE} {with_some_row(candidates)}"
+        )
         + statement("observed").replace("ORDERED", ordered, 1)
         + f"WHERE {condition}"
     )

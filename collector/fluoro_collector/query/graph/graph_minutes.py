@@ -62,7 +62,7 @@ def graph_minutes(
 
 
 class Minutes(NamedTuple):
-    """`columns` as those of `graph_minutes`, with `min_time` and `max_time`. `observed`: the column of `traces`, by trace id."""
+    """`columns` as those of `graph_minutes`. `observed`: the column of `traces`, by trace id."""
 
     columns: dict[str, list[Any]]
     observed: dict[bytes, list[str]]

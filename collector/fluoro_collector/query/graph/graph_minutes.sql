@@ -30,8 +30,6 @@ FROM
         countIf(o.flags >= 4) AS fault,
         count() AS total,
         sum(o.duration) AS total_time,
-        minIf(o.duration, o.bucket < 255) AS min_time,
-        maxIf(o.duration, o.bucket < 255) AS max_time,
         groupArrayIf(o.bucket, o.bucket < 255) AS buckets
     FROM observations AS o
     WHERE o.minute IN {minutes:Array(UInt32)}

@@ -33,8 +33,6 @@ FROM
         countIf(o.flags >= 4) AS fault,
         count() AS total,
         sum(o.duration) AS total_time,
-        minIf(o.duration, o.bucket < 255) AS min_time,
-        maxIf(o.duration, o.bucket < 255) AS max_time,
         if(minute = 0, [], groupArrayIf(o.bucket, o.bucket < 255)) AS buckets,
         if(minute = 0, groupUniqArray(concat(toString(length(o.source)), ':', o.source, o.target, toString(o.flags))), []) AS observed
     FROM observations AS o

@@ -15,8 +15,6 @@ SELECT
     sum(e.fault) AS fault,
     sum(e.total) AS total,
     sum(e.total_time) AS total_time,
-    minIf(e.min_time, notEmpty(e.histogram)) AS min_time,
-    max(e.max_time) AS max_time,
     sumMap(e.histogram) AS histogram
 FROM edges_LEVEL AS e
 WHERE e.PERIOD >= toDateTime({first:UInt32}, 'UTC')

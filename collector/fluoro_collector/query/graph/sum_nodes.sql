@@ -14,8 +14,6 @@ SELECT
     sum(n.fault) AS fault,
     sum(n.total) AS total,
     sum(n.total_time) AS total_time,
-    minIf(n.min_time, notEmpty(n.histogram)) AS min_time,
-    max(n.max_time) AS max_time,
     sumMap(n.histogram) AS histogram
 FROM nodes_LEVEL AS n
 WHERE n.PERIOD >= toDateTime({first:UInt32}, 'UTC')

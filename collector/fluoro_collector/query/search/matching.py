@@ -18,6 +18,7 @@ from fluoro_collector.query.filter.compile import EVERY_TRACE, compile_filter
 from fluoro_collector.query.filter.groups import Groups, no_groups
 from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.live_graph import live_params, searched_rows_sql
 from fluoro_collector.query.search.search import search
 from fluoro_collector.query.search.trace_rows import trace_rows_params, trace_rows_sql
 from fluoro_collector.query.sql import statement
@@ -81,7 +82,12 @@ def matching(
         until = min(begin + size, last)
         minutes = begin // SECOND // MINUTE * MINUTE, math.ceil(until / SECOND / MINUTE) * MINUTE
         live = dirty(*minutes)
-        params = {**trace_rows_params(*minutes, live), "from": begin, "until": until, "reach": until + REACH}
+        params: dict[str, Any] = {
+            **trace_rows_params(*minutes, live),
+            "from": begin,
+            "until": until,
+            "reach": until + REACH,
+        }
         condition = compiled.condition
         if compiled.causes:
             found, _ = search(engine, dirty, begin / SECOND, until / SECOND, filter_text, _MOST, groups=groups)
@@ -89,6 +95,9 @@ def matching(
             condition = "trace_id IN {matched:Array(FixedString(16))}"
         else:
             params |= compiled.params
-        traces = trace_rows_sql(graph=graph or (compiled.graph and not compiled.causes), live=bool(live.minutes))
+            if not graph:
+                params |= live_params(engine, live, compiled)
+        relation = trace_rows_sql if graph else searched_rows_sql
+        traces = relation(graph=graph or (compiled.graph and not compiled.causes), live=bool(live.minutes))
         template = statement("matching_traces").replace("COLUMNS\n", f"{', '.join(columns)}\n")
         yield Matching(template.replace("CONDITION\n", f"{condition}\n").replace("TRACES AS", f"{traces} AS"), params)

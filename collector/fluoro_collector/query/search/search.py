@@ -1,13 +1,14 @@
 """Search: matching traces of a time range, newest first, and their number; from the relation `traces` (`trace_rows.py`).
 
 A search looks at ever larger slices of time, newest first, until the page is full: the newest traces cost what they are, a
-rare match costs the range. Slices grow slower for filters that read segments, and slowest for root causes, which are
-computed in Python.
+rare match costs the range. A slice costs 20 ms of CPU before it reads anything, so what was found in one says how large the
+next is. Slices grow slower for filters that read segments, unless an index lists the traces that can match (`indexed.py`),
+and slowest for root causes, which are computed in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from fluoro_collector.query.filter.parse import parse
 from fluoro_collector.query.filter.root_cause import matches, matches_path
 from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
 from fluoro_collector.query.search.cursor import Position
+from fluoro_collector.query.search.indexed import Candidates, candidates
+from fluoro_collector.query.search.live_graph import live_params, searched_rows_sql
 from fluoro_collector.query.search.trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
 from fluoro_collector.query.sql import statement
 from fluoro_collector.query.trace import root_cause
@@ -44,6 +47,7 @@ _WINDOWS: dict[str, str] = {
     ),
 }
 _GROWTH = 4
+_FASTEST_GROWTH = 24  # after a slice in which nothing was found
 _FIRST_SLICE = HOUR
 _FIRST_SLICE_OF_SEGMENTS = HOUR // 4
 _FIRST_SLICE_OF_CAUSES = 60 * SECOND
@@ -56,7 +60,10 @@ _LATEST = (1 << 63) - 1
 
 @dataclass(frozen=True)
 class _Search:
-    """One question, compiled. `first` and `last` bound the starts of its traces, `window` is the range asked for (epoch ns)."""
+    """One question, compiled. `first` and `last` bound the starts of its traces, `window` is the range asked for (epoch ns).
+
+    `graph`: the nodes and edges of each trace are columns of the answer.
+    """
 
     engine: Engine
     dirty: Dirty
@@ -65,14 +72,19 @@ class _Search:
     window: tuple[int, int]
     first: int
     last: int
+    graph: bool = False
 
-    def params(self, begin: int, until: int, cursor: Position | None) -> tuple[dict[str, Any], bool]:
-        """Parameters for the traces that began in [begin, until), and whether some of their minutes are dirty."""
+    def params(
+        self, begin: int, until: int, cursor: Position | None, ids: Collection[bytes] = ()
+    ) -> tuple[dict[str, Any], bool]:
+        """Parameters for the traces that began in [begin, until), and whether some of their minutes are dirty. With `ids`
+        only these traces.
+        """
         # In whole numbers: a float loses the last ns, and with it the minute of a page that ends at its first ns.
         first, last = begin // SECOND // MINUTE * MINUTE, -(-until // (SECOND * MINUTE)) * MINUTE
         live = self.dirty(first, last)
         params = {
-            **trace_rows_params(first, last, live),
+            **trace_rows_params(first, last, live, ids),
             **self.compiled.params,
             "from": begin,
             "until": until,
@@ -82,16 +94,20 @@ class _Search:
             "cursor_start": cursor.start if cursor else _LATEST,
             "cursor_id": cursor.trace_id if cursor else _LAST_ID,
         }
+        if not self.graph:
+            params |= live_params(self.engine, live, self.compiled)
         if self.compiled.causes:
             params |= self._causes(params, begin, until, live=bool(live.minutes))
         return params, bool(live.minutes)
 
     def sql(self, name: str, columns: tuple[str, ...], condition: str, *, live: bool) -> str:
+        names = [f"{column}_ns" if column == "began" else column for column in columns]
         listed = ", ".join(f"toUnixTimestamp64Nano({c}) AS {c}_ns" if c == "began" else c for c in columns)
-        graph = self.compiled.graph or "nodes" in columns
+        rows = trace_rows_sql if self.graph else searched_rows_sql
         filled = {
             "COLUMNS": listed,
-            "TRACES": trace_rows_sql(graph=graph, live=live),
+            "GATHERED": ", ".join(f"groupArray({name}) AS {name}" for name in names),
+            "TRACES": rows(graph=self.graph or self.compiled.graph, live=live),
             "WINDOW": _WINDOWS[self.by],
             "CONDITION": condition,
         }
@@ -102,13 +118,19 @@ class _Search:
         """For each root-cause term the ids of the traces that match it, among those that could match the filter."""
         compiled = self.compiled
         sql = self.sql("find_traces", ("trace_id",), compiled.suspects or "1", live=live)
-        suspects = self.engine.query(sql, {**params, "limit": _MOST})["trace_id"]
+        suspects = self.engine.query(sql, {**params, "limit": _MOST})["trace_id"][0]
         kinds = {kind for term in compiled.causes.values() for kind in _kinds(term)}
         found = root_cause.root_causes(self.engine, suspects, begin, until, kinds)
         return {
             name: [trace_id for trace_id, causes in found.items() if _has(term, causes)]
             for name, term in compiled.causes.items()
         }
+
+    def candidates(self, begin: int, until: int) -> Candidates | None:
+        """What an index says of the traces that began in [begin, until); None: nothing."""
+        if self.compiled.causes or not self.compiled.rows:
+            return None
+        return candidates(self.engine, self.compiled, begin, until, REACH)
 
 
 def search(
@@ -145,7 +167,7 @@ def search_rows(
     graph: bool = False,
 ) -> tuple[list[dict[str, Any]], Position | None]:
     """As `search`, with the rows of `traces`: columns by name, `began` in epoch ns. graph: with `nodes` and `edges`."""
-    question = _question(engine, dirty, start, end, filter_text, by, groups)
+    question = _question(engine, dirty, start, end, filter_text, by, groups, graph=graph)
     return _pages(question, ROW_COLUMNS if graph else COLUMNS, limit, cursor)
 
 
@@ -162,26 +184,41 @@ def count(
     """How many traces match in the range. Raises FilterError."""
     question = _question(engine, dirty, start, end, filter_text, by, groups)
     compiled = question.compiled
-    size = max(question.last - question.first, 1)
+    begin, until = question.first, question.last
+    ids: list[bytes] = []
+    listed = question.candidates(begin, until)
+    if listed is not None:
+        ids, begin, until = listed
+        if not ids:
+            return 0
+    size = max(until - begin, 1)
     if compiled.causes:
         size = _COUNT_SLICE_OF_CAUSES
-    elif compiled.reads_segments:
+    elif compiled.reads_segments and listed is None:
         size = _COUNT_SLICE_OF_SEGMENTS
     total = 0
-    for begin in range(question.first, question.last, size):
-        params, live = question.params(begin, min(begin + size, question.last), None)
+    for first in range(begin, until, size):
+        params, live = question.params(first, min(first + size, until), None, ids)
         sql = question.sql("count_traces", (), compiled.condition, live=live)
         total += engine.query(sql, params)["count"][0]
     return total
 
 
 def _question(
-    engine: Engine, dirty: Dirty, start: float, end: float, filter_text: str, by: By, groups: Groups
+    engine: Engine,
+    dirty: Dirty,
+    start: float,
+    end: float,
+    filter_text: str,
+    by: By,
+    groups: Groups,
+    *,
+    graph: bool = False,
 ) -> _Search:
     compiled = compile_filter(parse(filter_text), groups) if filter_text.strip() else EVERY_TRACE
     window = round(start * SECOND), round(end * SECOND)
     first = window[0] if by == "start" else max(window[0] - LONGEST, 0)
-    return _Search(engine, dirty, compiled, by, window, first, window[1])
+    return _Search(engine, dirty, compiled, by, window, first, window[1], graph)
 
 
 def _pages(
@@ -189,32 +226,64 @@ def _pages(
 ) -> tuple[list[dict[str, Any]], Position | None]:
     """One page, and the cursor of the next; None = there is no other."""
     compiled = question.compiled
-    size = _FIRST_SLICE
+    indexed = bool(compiled.rows) and not compiled.causes
+    smallest = _FIRST_SLICE
     if compiled.causes:
-        size = _FIRST_SLICE_OF_CAUSES
+        smallest = _FIRST_SLICE_OF_CAUSES
     elif compiled.reads_segments:
-        size = _FIRST_SLICE_OF_SEGMENTS
-    last = question.last if cursor is None else min(question.last, cursor.start + 1)
+        smallest = _FIRST_SLICE_OF_SEGMENTS
+    size = _FIRST_SLICE if indexed else smallest
+    until = question.last if cursor is None else min(question.last, cursor.start + 1)
     found: list[dict[str, Any]] = []
-    for begin, until in _slices(question.first, last, size):
-        params, live = question.params(begin, until, cursor)
-        sql = question.sql("find_traces", columns, compiled.condition, live=live)
-        answer = question.engine.query(sql, {**params, "limit": limit + 1 - len(found)})
-        found += (dict(zip(columns, values, strict=True)) for values in zip(*answer.values(), strict=True))
+    while until > question.first:
+        begin = max(question.first, until - size)
+        listed = question.candidates(begin, until) if indexed else None
+        if indexed and listed is None:
+            indexed, size = False, smallest  # too many to list: as without an index from here
+            continue
+        rows = _slice(question, begin, until, listed, columns, limit + 1 - len(found), cursor)
+        found += rows
         if len(found) > limit:
             final = found[limit - 1]
             return found[:limit], Position(final["began"], final["trace_id"])
+        until = begin
+        growth = _GROWTH
+        if listed is not None or not compiled.reads_segments:
+            growth = _growth(len(rows), limit + 1 - len(found))
+        size *= growth
+        if listed is not None and not listed.ids:
+            size = until - question.first  # so few that they can be listed whatever the range
     return found, None
 
 
-def _slices(first: int, last: int, size: int) -> Iterator[tuple[int, int]]:
-    """[first, last) in pieces, newest first, each larger than the one before."""
-    until = last
-    while until > first:
-        begin = max(first, until - size)
-        yield begin, until
-        until = begin
-        size *= _GROWTH
+def _slice(
+    question: _Search,
+    begin: int,
+    until: int,
+    listed: Candidates | None,
+    columns: tuple[str, ...],
+    limit: int,
+    cursor: Position | None,
+) -> list[dict[str, Any]]:
+    """The newest `limit` matching traces that began in [begin, until), columns by name."""
+    ids: list[bytes] = []
+    if listed is not None:
+        ids, begin, until = listed
+        if not ids:
+            return []
+    params, live = question.params(begin, until, cursor, ids)
+    sql = question.sql("find_traces", columns, question.compiled.condition, live=live)
+    answer = question.engine.query(sql, {**params, "limit": limit})
+    arrays = (values for (values,) in answer.values())
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*arrays, strict=True)]
+    return sorted(rows, key=lambda row: (row["began"], row["trace_id"]), reverse=True)  # groupArray promises no order
+
+
+def _growth(found: int, missing: int) -> int:
+    """How many times as long as the last slice, in which so many were found, the next is: twice what should do."""
+    if not found:
+        return _FASTEST_GROWTH
+    return min(max(-(-2 * missing // found), _GROWTH), _FASTEST_GROWTH)
 
 
 def _filled(line: str, by: dict[str, str]) -> str:

@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS nodes_1m
 (
     minute DateTime('UTC') CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the minute in which the request began: every range',
-    environment LowCardinality(String) COMMENT 'deployment environment, "" = none: filter',
-    name LowCardinality(String) COMMENT 'node key, with type',
-    type LowCardinality(String) COMMENT 'origin, type of the peer, "client" or ""',
+    environment LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'deployment environment, "" = none: filter',
+    name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key, with type',
+    type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'origin, type of the peer, "client" or ""',
     inferred UInt8 CODEC(ZSTD(1)) COMMENT '1 = seen only from its callers',
     root UInt8 CODEC(ZSTD(1)) COMMENT '1 = some trace began here',
     ok UInt64 CODEC(T64, ZSTD(1)) COMMENT 'requests without error: colours of the ring',
@@ -12,8 +12,6 @@ CREATE TABLE IF NOT EXISTS nodes_1m
     fault UInt64 CODEC(T64, ZSTD(1)) COMMENT 'requests, 5xx and exceptions',
     total UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ok + error + throttle + fault',
     total_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, sum of durations: mean',
-    min_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, shortest: range of the histogram',
-    max_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, longest: range of the histogram',
     histogram Map(UInt8, UInt64) CODEC(ZSTD(1)) COMMENT 'requests by bucket of duration (store/histogram.py), merged by sumMap: percentiles',
     version UInt64 CODEC(ZSTD(1)) COMMENT 'epoch ns of the rollup run; of two rows with one key, and of all rows of one minute, only the greatest counts'
 )

@@ -1,20 +1,18 @@
 CREATE TABLE IF NOT EXISTS edges_1m
 (
     minute DateTime('UTC') CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the minute in which the call began: every range',
-    environment LowCardinality(String) COMMENT 'deployment environment of the caller, "" = none: filter',
-    source_name LowCardinality(String) COMMENT 'node key of the caller, with source_type',
-    source_type LowCardinality(String) COMMENT 'as nodes_1m.type',
-    target_name LowCardinality(String) COMMENT 'node key of the callee, with target_type',
-    target_type LowCardinality(String) COMMENT 'as nodes_1m.type',
-    kind LowCardinality(String) COMMENT '"sync" = the caller waits, "link" = it takes a message later',
+    environment LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'deployment environment of the caller, "" = none: filter',
+    source_name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key of the caller, with source_type',
+    source_type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.type',
+    target_name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key of the callee, with target_type',
+    target_type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.type',
+    kind LowCardinality(String) CODEC(ZSTD(1)) COMMENT '"sync" = the caller waits, "link" = it takes a message later',
     ok UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls without error, as the caller saw them',
     error UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls, 4xx without 429',
     throttle UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls, 429',
     fault UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls, 5xx and exceptions',
     total UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ok + error + throttle + fault',
     total_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, sum of durations with the network: mean',
-    min_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, shortest: range of the histogram',
-    max_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, longest: range of the histogram',
     histogram Map(UInt8, UInt64) CODEC(ZSTD(1)) COMMENT 'calls by bucket of duration (store/histogram.py), merged by sumMap: percentiles',
     version UInt64 CODEC(ZSTD(1)) COMMENT 'as nodes_1m.version'
 )

@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS nodes_1h
 (
     hour DateTime('UTC') CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the hour in which the request began: ranges over an hour',
-    environment LowCardinality(String) COMMENT 'as nodes_1m.environment',
-    name LowCardinality(String) COMMENT 'node key, with type',
-    type LowCardinality(String) COMMENT 'as nodes_1m.type',
+    environment LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.environment',
+    name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key, with type',
+    type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.type',
     first_minute DateTime('UTC') CODEC(ZSTD(1)) COMMENT 'first minute with requests: where rates of a map begin',
     inferred UInt8 CODEC(ZSTD(1)) COMMENT '1 = seen only from its callers',
     root UInt8 CODEC(ZSTD(1)) COMMENT '1 = some trace began here',
@@ -13,8 +13,6 @@ CREATE TABLE IF NOT EXISTS nodes_1h
     fault UInt64 CODEC(T64, ZSTD(1)) COMMENT 'requests, 5xx and exceptions',
     total UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ok + error + throttle + fault',
     total_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, sum of durations: mean',
-    min_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, shortest: range of the histogram',
-    max_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, longest: range of the histogram',
     histogram Map(UInt8, UInt64) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.histogram',
     version UInt64 CODEC(ZSTD(1)) COMMENT 'epoch ns before its minutes were read; of all rows of one hour only the greatest counts'
 )

@@ -1,12 +1,12 @@
 CREATE TABLE IF NOT EXISTS edges_1d
 (
     day DateTime('UTC') CODEC(Delta(4), ZSTD(1)) COMMENT 'start of the day (UTC) in which the call began: ranges over a day',
-    environment LowCardinality(String) COMMENT 'as edges_1m.environment',
-    source_name LowCardinality(String) COMMENT 'node key of the caller, with source_type',
-    source_type LowCardinality(String) COMMENT 'as nodes_1m.type',
-    target_name LowCardinality(String) COMMENT 'node key of the callee, with target_type',
-    target_type LowCardinality(String) COMMENT 'as nodes_1m.type',
-    kind LowCardinality(String) COMMENT 'as edges_1m.kind',
+    environment LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as edges_1m.environment',
+    source_name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key of the caller, with source_type',
+    source_type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.type',
+    target_name LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'node key of the callee, with target_type',
+    target_type LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as nodes_1m.type',
+    kind LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as edges_1m.kind',
     first_minute DateTime('UTC') CODEC(ZSTD(1)) COMMENT 'first minute with calls: where rates of a map begin',
     ok UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls without error, as the caller saw them',
     error UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls, 4xx without 429',
@@ -14,8 +14,6 @@ CREATE TABLE IF NOT EXISTS edges_1d
     fault UInt64 CODEC(T64, ZSTD(1)) COMMENT 'calls, 5xx and exceptions',
     total UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ok + error + throttle + fault',
     total_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, sum of durations with the network: mean',
-    min_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, shortest: range of the histogram',
-    max_time UInt64 CODEC(T64, ZSTD(1)) COMMENT 'ns, longest: range of the histogram',
     histogram Map(UInt8, UInt64) CODEC(ZSTD(1)) COMMENT 'as edges_1m.histogram',
     version UInt64 CODEC(ZSTD(1)) COMMENT 'as nodes_1d.version'
 )

@@ -30,6 +30,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 CHUNK_ROWS = 100_000  # about 150 MB in this process while they pass through
 DAY_S = 86_400
+_END_NS = ((1 << 32) - 7200) * 10**9  # a later start has no minute in the rollup, nor an hour after it
 _TABLES = ("segments", "resources", "configuration")
 _COMPUTED = frozenset({"ALIAS", "EPHEMERAL", "MATERIALIZED"})
 MAX_MANIFEST_BYTES = 256 << 20
@@ -154,6 +155,8 @@ def import_(engine: Engine, directory: Path, progress: Progress, *, again: bool 
             if len(next(iter(found.values()))) != each["rows"]:
                 raise StoreError(f"{directory / each['file']} is damaged: it should have {each['rows']} rows")
             if each["table"] == "segments":
+                if not all(0 <= start < _END_NS for start in found["start"]):
+                    raise StoreError(f"{directory / each['file']} is damaged: rows start before 1970 or after 2105")
                 done += each["rows"]
                 # Also of files that are known: the import may have been cut off before the minutes were rolled up.
                 minutes.update(start // 60_000_000_000 * 60 for start in found["start"])
@@ -178,7 +181,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             raise StoreError(f"{path} is too large for a manifest")
         manifest = json.loads(path.read_text(encoding="utf-8"))
         given = {str(table): dict(columns) for table, columns in manifest["columns"].items()}
-        files = [
+        files: list[dict[str, Any]] = [
             {"file": str(each["file"]), "table": str(each["table"]), "rows": int(each["rows"])}
             for each in manifest["files"]
         ]

@@ -103,6 +103,10 @@ def test_an_error_says_where_and_what_could_stand_there(text: str, position: int
         ("rootcause.fault.servce { ok }", "rootcause.fault.service"),
         ("rootcause.fault.entity { coverge > 1 }", "coverage"),
         ("error = tru", "true"),
+        ("NOT fault", '"!"'),
+        ("fault && ok", "AND"),
+        ("fault || ok", "OR"),
+        ('user LIKE "x"', "CONTAINS"),
         ("xyz", ""),
     ],
 )

@@ -209,6 +209,25 @@ def test_any_json_may_be_a_manifest(tmp_path: Path, text: str) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("start", [-1, (1 << 32) * 10**9])
+def test_times_that_cannot_be_rolled_up_are_not_stored(embedded_store: Store, tmp_path: Path, start: int) -> None:
+    embedded_store.insert([(RESOURCE, [full_segment(id=1, start=START, end=START)])])
+    export(embedded_store.engine, tmp_path / "out", 0, LAST, quiet)
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    kinds = manifest["columns"]["segments"]
+    [file] = (tmp_path / "out" / "segments").rglob("*.parquet")
+    source = transfer._file(file, kinds)
+    rows = embedded_store.engine.query(f"SELECT * FROM {source}")
+    rows["start"] = [start]
+    file.unlink()
+    embedded_store.engine.insert(f"FUNCTION {source}", {name: (kind, rows[name]) for name, kind in kinds.items()})
+    forget(embedded_store)
+    with pytest.raises(StoreError, match="rows start before 1970 or after 2105"):
+        import_(embedded_store.engine, tmp_path / "out", quiet)
+    assert embedded_store.count() == 0
+
+
 def test_a_pipe_is_not_waited_for(embedded_store: Store, tmp_path: Path) -> None:
     fill(embedded_store, 1)
     export(embedded_store.engine, tmp_path / "out", 0, LAST, quiet)

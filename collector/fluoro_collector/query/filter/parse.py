@@ -28,6 +28,8 @@ MAX_DEPTH = 50
 MAX_TERMS = 50  # each is a condition on every trace, or on every row of the traces looked at
 
 _BAD = {NO_END: ('"',), NO_KEY_END: ("]",), NO_JSON: ("a JSON list",)}
+# What other languages say → what this one does; asked where it is expected.
+_HABITS = {"not": '"!"', "like": "CONTAINS", "~": "CONTAINS", "&": "AND", "|": "OR"}
 _OPERATORS: dict[type | None, tuple[str, ...]] = {
     bool: grammar.BOOLEAN_OPERATORS,
     float: grammar.NUMBER_OPERATORS,
@@ -77,9 +79,10 @@ class Parser:
         token = self.here
         labels = tuple(each.label for each in self.expected.values() if not each.aside)
         if token.kind == "bad":
-            return FilterError(token.text, token.position, _BAD.get(token.text, labels))
-        nearest = ""
-        if token.kind == "word":
+            habit = _HABITS.get(token.text.removeprefix("unexpected ").strip("'"), "")
+            return FilterError(token.text, token.position, _BAD.get(token.text, labels), habit)
+        nearest = _HABITS.get(token.text.lower(), "") if token.kind == "word" else ""
+        if token.kind == "word" and not nearest:
             words = {each.label.lower(): each.label for each in self.expected.values() if each.label[0].isalpha()}
             nearest = next(iter(words[each] for each in get_close_matches(token.text.lower(), words, 1, 0.7)), "")
         what = "the expression ends here" if token.kind == "end" else f"unexpected {token.text!r}"

@@ -43,13 +43,10 @@ class Readers:
 
     async def run(self, request: Request, function: Callable[[], T]) -> T:
         """`function` in a thread. Raises StoreBusy when too many wait, ClientDisconnect when the client has left."""
-        if self._waiting >= MAX_WAITING:
-            raise StoreBusy("too many queries are waiting")
-        self._waiting += 1
-        try:
+        if self._free.locked():
+            await self._wait()
+        else:
             await self._free.acquire()
-        finally:
-            self._waiting -= 1
         try:
             left = await request.is_disconnected()
         except BaseException:
@@ -62,6 +59,17 @@ class Readers:
         # A handler that is cancelled leaves its thread running: the place is free only when that is done.
         call.add_done_callback(lambda _: self._free.release())
         return await call
+
+    async def _wait(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise StoreBusy("too many queries are waiting")
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), MAX_SECONDS)
+        except asyncio.TimeoutError:
+            raise StoreBusy("other queries took all the time there was to wait") from None
+        finally:
+            self._waiting -= 1
 
 
 def _timed(function: Callable[[], T]) -> T:

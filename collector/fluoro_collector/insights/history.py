@@ -65,7 +65,7 @@ class History:
 
     def _read(self, kept: dict[int, _Bucket], ranges: list[tuple[int, int]]) -> None:
         """Make `kept` hold the buckets of these ranges and no others."""
-        wanted = {moment for first, last in ranges for moment in range(first, last, BUCKET_S)}
+        wanted = {moment for first, last in ranges for moment in range(first, last, BUCKET_S) if moment >= 0}
         if missing := sorted(wanted - kept.keys()):
             oldest = self._oldest()
             kept.update((moment, {}) for moment in missing if moment + BUCKET_S <= oldest)

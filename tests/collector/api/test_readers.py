@@ -55,6 +55,22 @@ def test_four_run_a_hundred_wait_and_more_are_turned_away(monkeypatch: pytest.Mo
     run(body)
 
 
+def test_who_waits_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "MAX_SECONDS", 0.05)
+    gate = threading.Event()
+
+    async def body(pool: Readers) -> None:
+        calls = [asyncio.ensure_future(pool.run(request(), lambda: gate.wait(30))) for _ in range(readers.THREADS)]
+        await asyncio.sleep(0)  # they have taken all places
+        with pytest.raises(StoreBusy, match="all the time"):
+            await pool.run(request(), lambda: True)
+        gate.set()
+        assert all(await asyncio.gather(*calls))
+        assert await pool.run(request(), lambda: "asked") == "asked"
+
+    run(body)
+
+
 def test_nobody_asks_for_a_client_that_has_left() -> None:
     asked: list[int] = []
 

@@ -97,6 +97,11 @@ def test_the_beginning_says_little(filled: Server, begin: int) -> None:
     assert silent["points"][0]["fault"]["value"] is None
 
 
+def test_the_beginning_of_time_can_be_asked_for(filled: Server) -> None:
+    status, health = get(filled, "/api/health", start=0, end=1)
+    assert (status, health["verdict"]) == (200, "unknown")
+
+
 def test_a_group_is_asked_for_its_traces(filled: Server, begin: int) -> None:
     document = {"name": "failing", "arn": "arn:failing", "expression": 'service("orders") { fault }'}
     with filled.state.configuration.edit("group") as edit:

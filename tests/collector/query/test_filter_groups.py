@@ -70,3 +70,24 @@ def test_groups_cannot_multiply_the_conditions() -> None:
 def test_without_groups_there_is_none() -> None:
     with pytest.raises(FilterError, match="no group"):
         compile_filter(parse('group.name = "slow"'))
+
+
+def test_groups_that_multiply_are_refused_at_once() -> None:
+    doubling = {f"g{n}": " OR ".join([f'group.name = "g{n - 1}"'] * 50) for n in range(1, 5)} | {"g0": ""}
+    with pytest.raises(FilterError, match="more than 200 conditions"):
+        expanded(parse('group.name = "g4"'), lambda _, name: doubling[name])
+
+
+def test_groups_lie_at_most_five_deep_within_each_other() -> None:
+    chain = {f"g{n}": "!(" * 20 + f'group.name = "g{n - 1}"' + ")" * 20 for n in range(1, 30)} | {"g0": "ok"}
+    compile_filter(parse('group.name = "g4"'), lambda _, name: chain[name])
+    with pytest.raises(FilterError, match="more than 5 groups"):
+        expanded(parse('group.name = "g29"'), lambda _, name: chain[name])
+
+
+def test_conditions_on_root_causes_are_few_and_equal_ones_are_one() -> None:
+    same = " OR ".join(["rootcause.fault.service { inferred }"] * 20)
+    assert list(compile_filter(parse(same)).causes) == ["causes0"]
+    many = " OR ".join(f"rootcause.fault.service {{ index > {n} }}" for n in range(6))
+    with pytest.raises(FilterError, match="more than 5 different conditions on root causes"):
+        compile_filter(parse(many))

@@ -175,3 +175,8 @@ def test_the_number_of_conditions_is_bounded(joint: str) -> None:
     parse(joint.join(["ok"] * MAX_TERMS))
     with pytest.raises(FilterError, match="more than 50 conditions"):
         parse(joint.join(['service("a")'] * (MAX_TERMS + 1)))
+
+
+def test_negations_are_levels_too() -> None:
+    with pytest.raises(FilterError, match="more than 50 levels"):
+        parse("".join("!" * 37 + "(" for _ in range(48)) + "ok" + ")" * 48)

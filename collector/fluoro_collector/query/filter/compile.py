@@ -13,6 +13,7 @@ from typing import Any
 
 from . import tree
 from .block_rows import IN_RANGE
+from .errors import FilterError
 from .flags import flags_mask
 from .graph_terms import GraphTerm
 from .groups import Groups, expanded, no_groups
@@ -22,6 +23,7 @@ from .row_conditions import ANY_ROW, row_condition
 from .sql import Parameters, joined, number_condition, number_test, text_condition, text_test, wanted
 
 CauseTerm = tree.RootCause | tree.RootCausePath
+MAX_CAUSES = 5  # each is asked of every trace that may match, in Python, and its ids travel with the statement
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ class _Compiler:
         if isinstance(expression, tree.Edge):
             return self._edge(expression)
         if isinstance(expression, (tree.RootCause, tree.RootCausePath)):
-            name = f"causes{len(self.causes)}"
+            known = [name for name, term in self.causes.items() if term == expression]
+            name = known[0] if known else f"causes{len(self.causes)}"
             self.causes[name] = expression
+            if len(self.causes) > MAX_CAUSES:
+                raise FilterError(f"more than {MAX_CAUSES} different conditions on root causes", expression.position)
             return f"(trace_id IN {{{name}:Array(FixedString(16))}})"
         raise TypeError(f"{type(expression).__name__} is not expanded")
 

@@ -13,6 +13,7 @@ from .parse import MAX_TERMS, parse
 Groups = Callable[[str, str], Union[str, None]]
 
 MAX_EXPANDED = 4 * MAX_TERMS  # conditions, with those of the groups
+MAX_NESTED = 5  # groups within each other; each may have MAX_DEPTH levels
 EVERYTHING = tree.And(())
 
 
@@ -30,13 +31,15 @@ def expanded(expression: tree.Expression, groups: Groups) -> tree.Expression:
             return type(part)(tuple(walk(each, inside, at) for each in part.parts))
         if isinstance(part, tree.Not):
             return tree.Not(walk(part.part, inside, at))
+        budget[0] -= 1  # a group is one too: it may lead to others without any condition
+        if budget[0] < 0:
+            raise FilterError(f"more than {MAX_EXPANDED} conditions, with those of the groups", at)
         if not isinstance(part, tree.Group):
-            budget[0] -= 1
-            if budget[0] < 0:
-                raise FilterError(f"more than {MAX_EXPANDED} conditions, with those of the groups", at)
             return part
         # What is wrong in a group's own expression is told at the term of the expression that was asked.
         at = at if inside else part.position
+        if len(inside) >= MAX_NESTED:
+            raise FilterError(f"more than {MAX_NESTED} groups within each other", at)
         key = (part.of, part.value)
         if key in inside:
             raise FilterError(f"the group {part.value!r} is defined by itself", at)

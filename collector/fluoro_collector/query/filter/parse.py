@@ -138,9 +138,11 @@ class Parser:
             self._advance()
             self._note(*grammar.terms(scope))
             negations += 1
-        if negations > MAX_DEPTH:
+        self._depth += negations
+        if self._depth > MAX_DEPTH:
             raise FilterError(f"more than {MAX_DEPTH} levels", self.here.position)
         expression = self._primary(scope)
+        self._depth -= negations
         for _ in range(negations):
             expression = tree.Not(expression)
         return expression

@@ -7,6 +7,7 @@ service, an exception in its entity.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -179,6 +180,7 @@ class PathPattern(msgspec.Struct, rename="pascal", forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(list[PathPattern]).decode
 
 
+@lru_cache(16)  # asked again for each trace
 def pattern(json: str) -> list[PathPattern]:
     """The paths of `rootcause.json`. Raises PathError."""
     try:

@@ -85,7 +85,7 @@ class HealthView:
         if group is None:
             return None
         first, last = math.floor(start / period) * period, math.ceil(end / period) * period
-        judged = max(int(min(end, self._now() - LAG_S)) // MINUTE * MINUTE, WINDOW * MINUTE)
+        judged = max(int(min(end, self._now() - LAG_S)) // MINUTE * MINUTE, HOUR + BUCKET_S)
         nodes = self._nodes(group, judged)
         found = keep.find(self._engine, start, end, group=group.name, events=True)
         verdict, why = _overall(nodes, [each.summary for each in found if each.end is None and each.start < judged])
@@ -148,7 +148,7 @@ class HealthView:
 
     def _points(self, group: Group, first: int, last: int, period: int) -> list[HealthPoint]:
         entries = self._entries(group, first, last, period)
-        begin = first // HOUR * HOUR - REACH_S
+        begin = max(first // HOUR * HOUR - REACH_S, 0)
         before = self._entries(group, begin, max((last - 1) // HOUR * HOUR, begin + BUCKET_S), BUCKET_S)
         points = []
         usual: Usual | None = None

@@ -32,9 +32,9 @@ def clients(outcome: str = "") -> str:
     return 'service(id(type: "client"))' + _block(outcome)
 
 
-def both(source: tuple[str, str], target: tuple[str, str]) -> str:
-    """Traces through two nodes (name, type): the nearest to X-Ray's `edge()` that the collector can answer."""
-    return f"{node(*source)} AND {node(*target)}"
+def edge(source: tuple[str, str], target: tuple[str, str], outcome: str = "") -> str:
+    """Traces with a call from one node (name, type) to the other; with `outcome` those with a call that the map counts so."""
+    return f"edge({selector(*source)}, {selector(*target)})" + _block(outcome)
 
 
 def _block(outcome: str) -> str:

@@ -13,10 +13,9 @@ def test_quotes_in_a_name_cannot_end_the_string():
 
 
 def test_two_ends_of_an_edge():
-    assert (
-        filters.both(("a", ""), ("q", "AWS::SQS::Queue"))
-        == 'service("a") AND service(id(name: "q", type: "AWS::SQS::Queue"))'
-    )
+    queue = ("q", "AWS::SQS::Queue")
+    assert filters.edge(("a", ""), queue) == 'edge("a", id(name: "q", type: "AWS::SQS::Queue"))'
+    assert filters.edge(("a", "client"), ("a", ""), "fault") == 'edge(id(name: "a", type: "client"), "a") { fault }'
 
 
 def test_outcomes_are_those_the_map_counts():

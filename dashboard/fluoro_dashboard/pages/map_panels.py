@@ -52,7 +52,11 @@ def edge(item: Json, shown: Shown) -> None:
     label = "asynchronous link" if item["kind"] == "link" else "calls, as the caller sees them"
     if ends[0]["type"] == "client":
         label = "requests from outside"
-    expression = _edge_expression(item, ends, shown.graph)
+
+    def expression(outcome: str) -> str:
+        source, target = ((end["name"], end["type"]) for end in ends)
+        return filters.edge(source, target, outcome)
+
     _panel(
         item["id"],
         " → ".join(map_data.title(end["name"], end["type"]) for end in ends),
@@ -60,11 +64,7 @@ def edge(item: Json, shown: Shown) -> None:
         _sections(item, expression, shown),
         shown,
     )
-    if expression:
-        _link("View traces", expression(""), shown)
-    else:
-        pair = [(end["name"], end["type"]) for end in ends]
-        _link("Traces through both", filters.both(pair[0], pair[1]), shown)
+    _link("View traces", expression(""), shown)
 
 
 def gone(id_: str, shown: Shown) -> None:
@@ -94,21 +94,6 @@ def overview(shown: Shown, on_pick: Callable[[], None]) -> None:
     ranking(map_data.ranking(shown.graph, shown.covered), on_pick, key=TABLE)
 
 
-def _edge_expression(item: Json, ends: tuple[Json, Json], graph: Json) -> Expression | None:
-    """What finds the requests of an edge; None when the collector's filters cannot tell them from others.
-
-    They can when the numbers of the edge are those of a node: of the callers from outside; of what only this caller calls
-    and only callers see; of the consumer that only this queue feeds.
-    """
-    source, target = ends
-    if source["type"] == "client":
-        return lambda outcome: filters.node(source["name"], source["type"], outcome)
-    callers = sum(1 for other in graph["edges"] if other["target"] == target["id"])
-    if callers == 1 and (target["inferred"] or item["kind"] == "link"):
-        return lambda outcome: filters.node(target["name"], target["type"], outcome)
-    return None
-
-
 def _panel(key: str, title: str, subtitle: str, sections: list[Json], shown: Shown) -> None:
     """A panel. A click on one of its counts opens the search."""
     wanted = inspector(
@@ -118,7 +103,7 @@ def _panel(key: str, title: str, subtitle: str, sections: list[Json], shown: Sho
         navigation.go(navigation.TRACES, {"filter": wanted, **shown.range.params()})
 
 
-def _sections(item: Json, expression: Expression | None, shown: Shown) -> list[Json]:
+def _sections(item: Json, expression: Expression, shown: Shown) -> list[Json]:
     return [
         {
             "kind": "tiles",

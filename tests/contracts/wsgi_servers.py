@@ -45,7 +45,7 @@ def serve_waitress(app: Any) -> Iterator[int]:
 
     def run() -> None:
         while not stopped.is_set():
-            loop(timeout=0.01, use_poll=False, map=sockets, count=1)
+            loop(timeout=0.01, use_poll=True, map=sockets, count=1)  # select() ends at 1,024 open files
 
     thread = threading.Thread(target=run)
     thread.start()

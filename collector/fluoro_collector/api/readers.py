@@ -43,6 +43,8 @@ class Readers:
 
     async def run(self, request: Request, function: Callable[[], T]) -> T:
         """`function` in a thread. Raises StoreBusy when too many wait, ClientDisconnect when the client has left."""
+        if self._waiting >= MAX_WAITING:
+            raise StoreBusy("too many queries are waiting")
         if self._free.locked():
             await self._wait()
         else:
@@ -61,8 +63,6 @@ class Readers:
         return await call
 
     async def _wait(self) -> None:
-        if self._waiting >= MAX_WAITING:
-            raise StoreBusy("too many queries are waiting")
         self._waiting += 1
         try:
             await asyncio.wait_for(self._free.acquire(), MAX_SECONDS)

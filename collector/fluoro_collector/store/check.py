@@ -1,6 +1,7 @@
 """Whether a store is fit for work: each thing that has made a store fail, looked at, with what to do about it.
 
-A check that cannot be made (the user may not read a system table) is a warning, not a failure.
+A check that cannot be made (the user may not read a system table) is a warning, not a failure. The file is a list of short
+functions, one for each thing, and stays together so that nothing is looked at twice.
 """
 
 from __future__ import annotations

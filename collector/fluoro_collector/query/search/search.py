@@ -12,18 +12,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fluoro_collector.query.filter import tree
-from fluoro_collector.query.filter.compile import EVERY_TRACE, CauseTerm, Compiled, compile_filter
+from fluoro_collector.query.filter.compile import EVERY_TRACE, Compiled, compile_filter
 from fluoro_collector.query.filter.groups import Groups, no_groups
 from fluoro_collector.query.filter.parse import parse
-from fluoro_collector.query.filter.root_cause import matches, matches_path
 from fluoro_collector.query.graph.graph_minutes import MINUTE, Dirty
+from fluoro_collector.query.search.cause_terms import matching_ids
 from fluoro_collector.query.search.cursor import Position
 from fluoro_collector.query.search.indexed import Candidates, candidates
 from fluoro_collector.query.search.live_graph import live_params, searched_rows_sql
 from fluoro_collector.query.search.trace_rows import COLUMNS, GRAPH_COLUMNS, trace_rows_params, trace_rows_sql
 from fluoro_collector.query.sql import statement
-from fluoro_collector.query.trace import root_cause
 from fluoro_collector.store.engine import Engine
 
 SECOND = 1_000_000_000
@@ -115,16 +113,10 @@ class _Search:
         return "\n".join(_filled(line, filled) for line in text.splitlines() if not line.startswith("--"))
 
     def _causes(self, params: dict[str, Any], begin: int, until: int, *, live: bool) -> dict[str, list[bytes]]:
-        """For each root-cause term the ids of the traces that match it, among those that could match the filter."""
-        compiled = self.compiled
-        sql = self.sql("find_traces", ("trace_id",), compiled.suspects or "1", live=live)
+        """Ids of the traces that match each root-cause term, among those that could match the filter."""
+        sql = self.sql("find_traces", ("trace_id",), self.compiled.suspects or "1", live=live)
         suspects = self.engine.query(sql, {**params, "limit": _MOST})["trace_id"][0]
-        kinds = {kind for term in compiled.causes.values() for kind in _kinds(term)}
-        found = root_cause.root_causes(self.engine, suspects, begin, until, kinds)
-        return {
-            name: [trace_id for trace_id, causes in found.items() if _has(term, causes)]
-            for name, term in compiled.causes.items()
-        }
+        return matching_ids(self.engine, self.compiled.causes, suspects, begin, until)
 
     def candidates(self, begin: int, until: int) -> Candidates | None:
         """What an index says of the traces that began in [begin, until); None: nothing."""
@@ -293,18 +285,3 @@ def _filled(line: str, by: dict[str, str]) -> str:
         if found:
             return f"{before}{text}{after}"
     return line
-
-
-def _kinds(term: CauseTerm) -> tuple[str, ...]:
-    if isinstance(term, tree.RootCausePath):
-        return root_cause.KINDS
-    return (_KINDS[term.kind],)
-
-
-_KINDS = {"fault": root_cause.FAULT, "error": root_cause.ERROR, "responsetime": root_cause.RESPONSE_TIME}
-
-
-def _has(term: CauseTerm, causes: root_cause.RootCauses) -> bool:
-    if isinstance(term, tree.RootCausePath):
-        return any(matches_path(term, getattr(causes, kind)) for kind in root_cause.KINDS)
-    return matches(term, getattr(causes, _KINDS[term.kind]))

@@ -30,9 +30,6 @@ def _kinds(term: CauseTerm) -> tuple[str, ...]:
     return (_KINDS[term.kind],)
 
 
-_KINDS = {"fault": root_cause.FAULT, "error": root_cause.ERROR, "responsetime": root_cause.RESPONSE_TIME}
-
-
 def _has(term: CauseTerm, causes: root_cause.RootCauses) -> bool:
     if isinstance(term, tree.RootCausePath):
         return any(matches_path(term, getattr(causes, kind)) for kind in root_cause.KINDS)
